@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file fault_guard.h
+ * The fault guard: what happens when mapped device memory goes away under a load or store.
+ *
+ * Without it, touching the BAR of an unplugged device, or a shared file that the other side
+ * truncated, kills the process with SIGBUS. With it, the pages are replaced by private ones that
+ * read all ones, the object they belong to is marked gone, and the program goes on to find -ENODEV
+ * from its next call.
+ *
+ * This is the one place where Weir changes the state of the process: it is opt-in, for programs
+ * rather than libraries.
+ */
+#ifndef WEIR_FAULT_GUARD_H
+#define WEIR_FAULT_GUARD_H
+
+#include <weir/error.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * Installs the SIGBUS handler. Faults outside Weir's device mappings go to the handler that was
+ * there before. Calling it again does nothing. Thread-safe.
+ *
+ * @retval -errno what sigaction() says
+ */
+int weir_fault_guard_enable(struct weir_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
