@@ -38,7 +38,7 @@ int weir_state_create(struct weir_state **state, struct weir_error *err);
 /** Frees a state and closes the file descriptors that are still in it. NULL is allowed. */
 void weir_state_destroy(struct weir_state *state);
 
-/** Bytes that the saved records take. */
+/** Bytes that the records take that no `_adopt` call has taken yet. */
 size_t weir_state_bytes(const struct weir_state *state);
 
 /** File descriptors that the state holds: duplicates, owned by the state until an `_adopt` call
