@@ -21,6 +21,8 @@
 
 /* Descriptors in one message at most, either way; what we tell the peer as max_msg_fds. */
 #define WIRE_MAX_FDS 16
+/* Payload parts of one wire_send() at most. */
+#define WIRE_MAX_PARTS 8
 /* Bytes of one message at most: the largest transfer and the headers in front of it. */
 #define WIRE_MAX_BYTES (VFIO_USER_DEFAULT_MAX_TRANSFER + 4096u)
 
@@ -36,7 +38,8 @@ struct wire_message {
 	unsigned int nr_fds;
 };
 
-/* Takes ownership of a connected stream socket, on success only. It is made non-blocking. -ENOMEM.
+/* Takes ownership of a connected stream socket, on success only. It is made non-blocking. -ENOMEM,
+ * or what fcntl() says.
  */
 int wire_from_socket(int fd, struct wire **wire);
 
@@ -56,8 +59,8 @@ int wire_fd(const struct wire *wire);
 
 /*
  * Sends a header (whose `bytes` is filled in here) and payload parts, with descriptors, which stay
- * the caller's. -EMSGSIZE over WIRE_MAX_BYTES or WIRE_MAX_FDS, -ETIMEDOUT, -EPIPE when the peer is
- * gone.
+ * the caller's. -EMSGSIZE over WIRE_MAX_BYTES, WIRE_MAX_PARTS or WIRE_MAX_FDS, -ETIMEDOUT, -EPIPE
+ * when the peer is gone.
  */
 int wire_send(struct wire *wire, struct vfio_user_header *header, const struct iovec *parts,
 	      unsigned int nr_parts, const int *fds, unsigned int nr_fds, unsigned int timeout_ms,
@@ -81,7 +84,8 @@ int wire_inject(struct wire *wire, const void *bytes, size_t nr_bytes, const int
 
 /*
  * For handing a connection over: releases the socket from the wire and frees it. -EBUSY when part
- * of a message has arrived. The caller owns the socket.
+ * of a message has arrived or the connection is broken, -EOPNOTSUPP in memory: the wire is as it
+ * was then. The caller owns the socket.
  */
 int wire_release_socket(struct wire *wire, int *fd);
 
