@@ -100,8 +100,10 @@ struct weir_arena_options {
  * @retval -EINVAL bytes out of range, a node that does not exist, a delta that is no multiple of 1
  * GiB, a wrong size
  * @retval -ENOMEM not enough memory or free huge pages of the demanded size on the node, or a
- * cgroup limit
+ * cgroup limit; the text names who has too little, or the command that reserves huge pages
  * @retval -ENOSPC no room for it in the window
+ * @retval -EFBIG over RLIMIT_FSIZE
+ * @retval -EOPNOTSUPP the kernel is older than Linux 5.14
  * @retval -EMFILE, -ENFILE no file descriptor left
  */
 int weir_arena_create(const struct weir_arena_options *options, struct weir_arena **arena,
@@ -128,7 +130,8 @@ int weir_arena_fd(const struct weir_arena *arena);
 /** Bytes of one page: 4096, 2 MiB or 1 GiB. */
 uint64_t weir_arena_page_bytes(const struct weir_arena *arena);
 
-/** NUMA node that the memory was bound to, or WEIR_NODE_ANY when the system has no NUMA support. */
+/** NUMA node that the memory was bound to, or WEIR_NODE_ANY when it is bound to none: the system has
+ * no NUMA support, does not let this process bind memory, or the node had too little. */
 int weir_arena_node(const struct weir_arena *arena);
 
 /** IOVA of a pointer into the arena. One subtraction; the pointer is not checked. */
@@ -137,9 +140,9 @@ uint64_t weir_arena_ptr_iova(const struct weir_arena *arena, const void *ptr);
 /**
  * Takes zeroed memory that devices can reach.
  *
- * Blocks up to half a page come from slabs of one size, larger ones are powers of two of 4 KiB
- * pages; both are aligned to their size rounded up to a power of two (at most 4 KiB for slabs), so
- * a block of up to 4 KiB never crosses a page.
+ * Blocks up to 2 KiB come from slabs of one size, at least 64 bytes, larger ones are powers of two
+ * of 4 KiB pages; both are aligned to their size rounded up to a power of two, up to 1 GiB, so a
+ * block of up to 4 KiB never crosses a page.
  *
  * @param bytes  at least 1
  * @param align  a power of two, or 0 for the natural alignment above; at most the arena's page size
