@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The life of a server and its loop.
+ *
+ * The loop is made for the data path: it calls the model's poll again and again and looks at the
+ * sockets, which costs a system call, only once in a while. When there was nothing to do for some
+ * time it goes from spinning to yielding the core to sleeping. Doorbells are shared memory that
+ * nobody wakes us for, so a sleep is short as long as there is a client.
+ */
+#include <poll.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "server/server.h"
+
+/* Between two looks at the sockets: polls of the model, and work that they report. */
+#define POLLS_PER_LOOK 1024u
+#define WORK_PER_LOOK 4096u
+
+#define DEFAULT_SPIN_US 50u
+#define YIELD_NS UINT64_C(1000000)
+#define MIN_SLEEP_NS UINT64_C(50000)
+#define MAX_SLEEP_NS UINT64_C(1000000)
+/* Without a client there are no doorbells, only sockets and the flag of sim_server_stop(). */
+#define NO_CLIENT_SLEEP_NS UINT64_C(100000000)
+
+static void window_goes(void *ctx, uint64_t iova, uint64_t bytes)
+{
+	struct sim_server *server = ctx;
+
+	server->ops->dma_unmap(server->model, iova, bytes);
+}
+
+int sim_server_create(const struct sim_pci *pci, const struct sim_model_ops *ops, void *model,
+		      const struct sim_server_options *options, struct sim_server **server,
+		      struct weir_error *err)
+{
+	struct sim_server *made;
+	int rc = pci_check(pci, err);
+
+	if (rc)
+		return rc;
+	made = calloc(1, sizeof(*made));
+	if (!made)
+		return weir_error_set(err, -ENOMEM, "no memory for a server");
+	made->ops = ops;
+	made->model = model;
+	made->pci = *pci;
+	if (options)
+		made->options = *options;
+	if (!made->options.spin_us)
+		made->options.spin_us = DEFAULT_SPIN_US;
+	made->listener.fd = -1;
+	made->sleep_ns = MIN_SLEEP_NS;
+	made->dma.no_mmap = made->options.no_mmap_dma;
+	made->dma.unmap = window_goes;
+	made->dma.ctx = made;
+	config_space_init(&made->config, pci);
+	irqs_init(&made->irqs, &made->config, pci->nr_vectors);
+	rc = session_init(&made->session);
+	if (rc) {
+		free(made);
+		return weir_error_set(err, rc, "no memory for a session");
+	}
+	*server = made;
+	return 0;
+}
+
+static void close_turned_away(struct turned_away *waiting)
+{
+	wire_close(waiting->wire);
+	waiting->wire = NULL;
+}
+
+void sim_server_destroy(struct sim_server *server)
+{
+	if (!server)
+		return;
+	session_end(server);
+	for (int i = 0; i < MAX_TURNED_AWAY; i++)
+		close_turned_away(&server->turned_away[i]);
+	listener_close(&server->listener);
+	session_destroy(&server->session);
+	free(server);
+}
+
+int sim_server_listen(struct sim_server *server, const char *path, struct weir_error *err)
+{
+	if (server->listener.fd >= 0)
+		return weir_error_set(err, -EBUSY, "%s: the server listens on %s already", path,
+				      server->listener.path);
+	return listener_open(&server->listener, path, err);
+}
+
+int sim_server_connect(struct sim_server *server, struct wire *wire)
+{
+	if (server->session.wire)
+		return -EBUSY;
+	session_start(server, wire);
+	return 0;
+}
+
+void sim_server_stop(struct sim_server *server)
+{
+	atomic_store(&server->stop, true);
+}
+
+void sim_server_unplug(struct sim_server *server)
+{
+	atomic_store(&server->unplugged, true);
+}
+
+bool sim_bus_master(const struct sim_server *server)
+{
+	return config_space_bus_master(&server->config);
+}
+
+void sim_irq_raise(struct sim_server *server, unsigned int vector)
+{
+	irqs_raise(&server->irqs, vector);
+}
+
+/* As a client of VFIO sees it: the kernel saves the configuration before a reset and restores it
+ * afterwards, and interrupts stay bound. */
+void server_reset(struct sim_server *server)
+{
+	irqs_reset(&server->irqs);
+	server->ops->reset(server->model);
+}
+
+/* There is a client already: the newcomer is told so when it says hello. */
+static void turn_away(struct sim_server *server, struct wire *wire)
+{
+	struct turned_away *place = &server->turned_away[0];
+
+	for (int i = 0; i < MAX_TURNED_AWAY; i++) {
+		struct turned_away *other = &server->turned_away[i];
+
+		if (!other->wire || (place->wire && other->deadline < place->deadline))
+			place = other;
+	}
+	close_turned_away(place);
+	place->wire = wire;
+	place->deadline = weir_now_ns() + CLIENT_TIMEOUT_MS * UINT64_C(1000000);
+}
+
+static void serve_turned_away(struct turned_away *waiting)
+{
+	struct wire_message message;
+	int rc;
+
+	if (!waiting->wire)
+		return;
+	rc = wire_receive(waiting->wire, &message, 0, NULL);
+	if (rc == -EAGAIN && weir_now_ns() < waiting->deadline)
+		return;
+	if (!rc) {
+		reply_error(waiting->wire, &message.header, -EBUSY);
+		wire_message_release(&message);
+	}
+	close_turned_away(waiting);
+}
+
+static void accept_client(struct sim_server *server)
+{
+	int fd = accept4(server->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct wire *wire;
+
+	if (fd < 0)
+		return;
+	if (wire_from_socket(fd, &wire)) {
+		close(fd);
+		return;
+	}
+	if (server->session.wire)
+		turn_away(server, wire);
+	else
+		session_start(server, wire);
+}
+
+/* Waits for the sockets, at most so long; 0: only looks. */
+static void wait_for_sockets(struct sim_server *server, uint64_t timeout_ns)
+{
+	const struct timespec timeout = { .tv_sec = 0, .tv_nsec = (long)timeout_ns };
+	struct session *session = &server->session;
+	struct pollfd fds[2 + MAX_TURNED_AWAY];
+
+	fds[0] = (struct pollfd){ .fd = server->listener.fd, .events = POLLIN };
+	fds[1] = (struct pollfd){ .fd = session->wire ? wire_fd(session->wire) : -1,
+				  .events = POLLIN };
+	for (int i = 0; i < MAX_TURNED_AWAY; i++) {
+		struct wire *wire = server->turned_away[i].wire;
+
+		fds[2 + i] = (struct pollfd){ .fd = wire ? wire_fd(wire) : -1, .events = POLLIN };
+	}
+	if (ppoll(fds, ARRAY_SIZE(fds), &timeout, NULL) <= 0)
+		return;
+	if (fds[1].revents)
+		session->attention = true;
+	if (fds[0].revents)
+		accept_client(server);
+}
+
+static void pull_out(struct sim_server *server)
+{
+	if (server->session.wire)
+		server->session.broken = -ENODEV;
+	for (int i = 0; i < MAX_TURNED_AWAY; i++)
+		close_turned_away(&server->turned_away[i]);
+	listener_close(&server->listener);
+}
+
+/* Everything but the data path. Returns how many messages were handled. */
+static unsigned int look(struct sim_server *server, uint64_t wait_ns)
+{
+	struct session *session = &server->session;
+	unsigned int handled = 0;
+
+	wait_for_sockets(server, session->attention ? 0 : wait_ns);
+	for (int i = 0; i < MAX_TURNED_AWAY; i++)
+		serve_turned_away(&server->turned_away[i]);
+	if (atomic_load(&server->unplugged))
+		pull_out(server);
+	if (session->wire)
+		handled = session_serve(server);
+	if (session->broken)
+		session_end(server);
+	return handled;
+}
+
+static unsigned int poll_model(struct sim_server *server, unsigned int polls)
+{
+	unsigned int (*poll_once)(void *) = server->ops->poll;
+	const bool *attention = &server->session.attention;
+	void *model = server->model;
+	unsigned int work = 0;
+
+	do {
+		work += poll_once(model);
+	} while (--polls && work < WORK_PER_LOOK && !*attention);
+	return work;
+}
+
+/* How long the next look may wait, and how often the model is polled before it. */
+static uint64_t idle_policy(struct sim_server *server, bool busy, unsigned int *polls)
+{
+	uint64_t now, spin_ns = server->options.spin_us * UINT64_C(1000);
+	uint64_t sleep_ns;
+
+	*polls = POLLS_PER_LOOK;
+	if (busy) {
+		server->idle_since = 0;
+		server->sleep_ns = MIN_SLEEP_NS;
+		return 0;
+	}
+	if (!server->session.agreed)
+		return NO_CLIENT_SLEEP_NS;
+	now = weir_now_ns();
+	if (!server->idle_since)
+		server->idle_since = now;
+	if (now - server->idle_since < spin_ns)
+		return 0;
+	*polls = 1;
+	if (now - server->idle_since < spin_ns + YIELD_NS) {
+		sched_yield();
+		return 0;
+	}
+	sleep_ns = server->sleep_ns;
+	server->sleep_ns = sleep_ns < MAX_SLEEP_NS / 2 ? 2 * sleep_ns : MAX_SLEEP_NS;
+	return sleep_ns;
+}
+
+int sim_server_run(struct sim_server *server, struct weir_error *err)
+{
+	unsigned int polls = POLLS_PER_LOOK;
+	uint64_t wait_ns = 0;
+
+	if (server->listener.fd < 0 && !server->session.wire)
+		return weir_error_set(err, -EINVAL, "%s: the server listens nowhere",
+				      server->ops->name);
+	while (!atomic_load_explicit(&server->stop, memory_order_relaxed)) {
+		unsigned int work = look(server, wait_ns);
+
+		if (server->session.agreed)
+			work += poll_model(server, polls);
+		wait_ns = idle_policy(server, work > 0, &polls);
+	}
+	return 0;
+}
+
+unsigned int sim_server_turn(struct sim_server *server)
+{
+	unsigned int work;
+
+	/* An in-memory client that waits inside a DMA request of ours. */
+	if (server->in_turn)
+		return 0;
+	server->in_turn = true;
+	work = look(server, 0);
+	if (server->session.agreed)
+		work += server->ops->poll(server->model);
+	server->in_turn = false;
+	return work;
+}
