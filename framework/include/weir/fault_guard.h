@@ -6,7 +6,7 @@
  * Without it, touching the BAR of an unplugged device, or a shared file that the other side
  * truncated, kills the process with SIGBUS. With it, the pages are replaced by private ones that
  * read all ones, the object they belong to is marked gone, and the program goes on to find -ENODEV
- * from its next call.
+ * from its next call. Writes to them are lost.
  *
  * This is the one place where Weir changes the state of the process: it is opt-in, for programs
  * rather than libraries.
@@ -21,10 +21,12 @@ extern "C" {
 #endif
 
 /**
- * Installs the SIGBUS handler. Faults outside Weir's device mappings go to the handler that was
- * there before. Calling it again does nothing. Thread-safe.
+ * Installs the SIGBUS handler, which stays, with one file descriptor, until the process ends.
+ * Faults outside Weir's device mappings go to the handler that was there before, or end the process
+ * if there was none. Calling it again does nothing. Thread-safe.
  *
- * @retval -errno what sigaction() says
+ * @retval -ENOMEM no memory for the pages of ones
+ * @retval -EMFILE, -ENFILE no file descriptor left
  */
 int weir_fault_guard_enable(struct weir_error *err);
 

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The ranges that the fault guard (weir/fault_guard.h) watches: mappings whose pages somebody else
+ * can take away. Whoever makes such a mapping adds it, and removes it before the munmap(), whether
+ * the guard is enabled or not: it may be enabled later.
+ *
+ * Exported to Weir's own libraries only (version node WEIR_INTERNAL).
+ */
+#ifndef WEIR_DEVICE_FAULT_GUARD_H
+#define WEIR_DEVICE_FAULT_GUARD_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+/* Ranges at most, in the whole process. */
+#define FAULT_GUARD_RANGES 4096
+
+/*
+ * Watches [base, base + bytes), whole pages. After a fault in it, the range reads all ones, what is
+ * written to it goes nowhere, and *gone is 1; several ranges may share one. Thread-safe. -EINVAL
+ * when base is not page aligned or bytes is 0, -ENOSPC when the table is full.
+ */
+int fault_guard_add(void *base, size_t bytes, _Atomic int *gone);
+
+/*
+ * Ends it, with the same values. When it returns no handler is at work on the range, in any thread,
+ * and the range and its `gone` may be reused. The range must not be touched at the same time; a
+ * range that was not added is ignored. Thread-safe.
+ */
+void fault_guard_remove(void *base, size_t bytes);
+
+#endif
