@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Reset of a controller whose queue pairs have several owners.
+ *
+ * The control side stops the controller first; from then on nothing changes in the queues. It then
+ * sets every queue pair to QUIESCE. Each owner finds that in its next poll, takes what was
+ * completed, returns the rest as aborted, and sets PARKED: a promise not to touch the queues. Only
+ * when all are parked are the queues cleared and made anew, and set LIVE. An owner that does not
+ * poll holds the reset up, never memory that it may be using.
+ */
+#include "nvme.h"
+
+#include <time.h>
+
+static void set_control(struct weir_nvme *nvme, enum nvme_qp_control control)
+{
+	struct weir_nvme_qp *qp;
+
+	TAILQ_FOREACH (qp, &nvme->qps, link)
+		atomic_store_explicit(&qp->control, control, memory_order_release);
+}
+
+/* Stops the controller: its own way, else by a function reset. */
+static int stop(struct weir_nvme *nvme, struct weir_error *err)
+{
+	int rc = nvme_disable(nvme, err);
+
+	if (!rc || rc == -ENODEV)
+		return rc;
+	rc = weir_device_reset(nvme->dev, err);
+	return rc ? rc : nvme_disable(nvme, err);
+}
+
+WEIR_EXPORT int weir_nvme_reset_begin(struct weir_nvme *nvme, struct weir_error *err)
+{
+	struct weir_error why;
+	int rc = 0;
+
+	pthread_mutex_lock(&nvme->lock);
+	if (nvme->state == NVME_FAILED) {
+		rc = weir_error_set(err, -ENODEV, "%s", nvme->failure.text);
+	} else if (nvme->state == NVME_RESETTING) {
+		rc = weir_error_set(err, -EALREADY, "a reset is under way");
+	} else {
+		rc = stop(nvme, &why);
+		if (rc) {
+			nvme_fail(nvme, &why);
+			if (err)
+				*err = why;
+		} else {
+			nvme->state = NVME_RESETTING;
+			set_control(nvme, NVME_QP_QUIESCE);
+		}
+	}
+	pthread_mutex_unlock(&nvme->lock);
+	return rc;
+}
+
+/* The controller is stopped and every owner has parked: everything anew. */
+static int bring_up(struct weir_nvme *nvme, struct weir_error *err)
+{
+	struct weir_nvme_qp *qp;
+	int rc;
+
+	rc = nvme_start(nvme, err);
+	if (rc)
+		return rc;
+	nvme_cmb_restore(nvme);
+	TAILQ_FOREACH (qp, &nvme->qps, link) {
+		if (qp->qid > nvme->queues)
+			return weir_error_set(
+				err, -EIO,
+				"the controller grants %u queue pairs after the reset, queue %u is in use",
+				nvme->queues, qp->qid);
+		nvme_qp_clear(qp);
+		rc = nvme_qp_connect(qp, err);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static int finish_locked(struct weir_nvme *nvme, struct weir_error *err)
+{
+	struct weir_nvme_qp *qp;
+	struct weir_error why;
+	int rc;
+
+	if (nvme->state == NVME_FAILED)
+		return weir_error_set(err, -ENODEV, "%s", nvme->failure.text);
+	if (nvme->state != NVME_RESETTING)
+		return weir_error_set(err, -EINVAL, "no reset was begun");
+	TAILQ_FOREACH (qp, &nvme->qps, link) {
+		if (atomic_load_explicit(&qp->control, memory_order_acquire) != NVME_QP_PARKED)
+			return weir_error_set(
+				err, -EAGAIN,
+				"the owner of queue %u has not polled since the reset began",
+				qp->qid);
+	}
+	rc = bring_up(nvme, &why);
+	if (rc) {
+		nvme_fail(nvme, &why);
+		if (err)
+			*err = why;
+		return rc;
+	}
+	nvme->state = NVME_LIVE;
+	atomic_store(&nvme->reset_needed, false);
+	nvme->reset_reported = false;
+	set_control(nvme, NVME_QP_LIVE);
+	return 0;
+}
+
+WEIR_EXPORT int weir_nvme_reset_finish(struct weir_nvme *nvme, struct weir_error *err)
+{
+	int rc;
+
+	nvme_blocking_park(nvme);
+	pthread_mutex_lock(&nvme->lock);
+	rc = finish_locked(nvme, err);
+	pthread_mutex_unlock(&nvme->lock);
+	return rc;
+}
+
+WEIR_EXPORT int weir_nvme_reset(struct weir_nvme *nvme, unsigned int timeout_ms,
+				struct weir_error *err)
+{
+	const struct timespec pause = { .tv_nsec = 100000 };
+	uint64_t deadline = weir_now_ns() + timeout_ms * UINT64_C(1000000);
+	int rc = weir_nvme_reset_begin(nvme, err);
+
+	while (!rc) {
+		rc = weir_nvme_reset_finish(nvme, err);
+		if (rc != -EAGAIN)
+			break;
+		if (weir_now_ns() > deadline)
+			return weir_error_prefix(err, -ETIMEDOUT, "no reset within %u ms",
+						 timeout_ms);
+		rc = 0;
+		nanosleep(&pause, NULL);
+	}
+	return rc;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Time-outs of I/Os. There is no clock on the data path: a tracker holds the coarse time of the
+ * sweep before its command was posted, and the sweep compares.
+ */
+#include "nvme.h"
+
+#include <inttypes.h>
+
+#define NS_PER_TICK_SHIFT 20 /* about a millisecond */
+
+static uint32_t ticks(unsigned int ms)
+{
+	return (uint32_t)((ms * UINT64_C(1000000) >> NS_PER_TICK_SHIFT) + 1);
+}
+
+/* Asks the controller to abort a command. Another time if somebody is busy with the admin queue. */
+static void abort_command(struct weir_nvme_qp *qp, unsigned int cid)
+{
+	struct weir_nvme *nvme = qp->nvme;
+
+	if (pthread_mutex_trylock(&nvme->lock))
+		return;
+	if (nvme->state == NVME_LIVE && !nvme_admin_abort(nvme, (uint16_t)qp->qid, (uint16_t)cid)) {
+		qp->trackers[cid].state = NVME_TRACKER_ABORTING;
+		qp->trackers[cid].tick = qp->state->tick;
+		qp->state->aborts++;
+	}
+	pthread_mutex_unlock(&nvme->lock);
+}
+
+/* Aborting did not help. The control side learns of it from weir_nvme_events(). */
+static void ask_for_reset(struct weir_nvme_qp *qp, unsigned int cid)
+{
+	struct weir_nvme *nvme = qp->nvme;
+
+	if (atomic_load(&nvme->reset_needed) || pthread_mutex_trylock(&nvme->lock))
+		return;
+	weir_error_set(&nvme->trouble, -ETIMEDOUT,
+		       "queue %u: command id %u was not completed within %u ms of its abort",
+		       qp->qid, cid, nvme->options.io_timeout_ms);
+	weir_log_write(&nvme->log, WEIR_LOG_ERROR, "%s", nvme->trouble.text);
+	nvme_dump(nvme);
+	atomic_store(&nvme->reset_needed, true);
+	pthread_mutex_unlock(&nvme->lock);
+}
+
+WEIR_EXPORT int weir_nvme_sweep(struct weir_nvme_qp *qp, uint64_t now_ns)
+{
+	struct nvme_qp_state *st = qp->state;
+	uint32_t control = atomic_load_explicit(&qp->control, memory_order_acquire);
+	uint32_t limit = ticks(qp->nvme->options.io_timeout_ms);
+	int late = 0;
+
+	if (control != NVME_QP_LIVE)
+		return control == NVME_QP_DEAD ? -ENODEV : 0;
+	if (!st->clock_base)
+		st->clock_base = now_ns;
+	st->tick = (uint32_t)((now_ns - st->clock_base) >> NS_PER_TICK_SHIFT);
+	qp->active_word = NVME_TRACKER_ACTIVE | (uint64_t)st->tick << 32;
+	if (st->nr_free == st->depth)
+		return 0;
+
+	for (unsigned int cid = 0; cid < st->depth; cid++) {
+		struct nvme_tracker *tracker = &qp->trackers[cid];
+		uint32_t age = st->tick - tracker->tick;
+
+		if ((tracker->state != NVME_TRACKER_ACTIVE &&
+		     tracker->state != NVME_TRACKER_ABORTING) ||
+		    age <= limit)
+			continue;
+		late++;
+		if (tracker->state == NVME_TRACKER_ACTIVE)
+			abort_command(qp, cid);
+		else
+			ask_for_reset(qp, cid);
+	}
+	return late;
+}
