@@ -80,6 +80,11 @@ WEIR_EXPORT int wire_fd(const struct wire *wire)
 	return wire->fd;
 }
 
+WEIR_EXPORT bool wire_pending(const struct wire *wire)
+{
+	return wire->incoming.have;
+}
+
 WEIR_EXPORT int wire_release_socket(struct wire *wire, int *fd)
 {
 	if (wire->fd < 0)

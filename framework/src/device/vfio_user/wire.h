@@ -12,6 +12,7 @@
 #ifndef WEIR_VFIO_USER_WIRE_H
 #define WEIR_VFIO_USER_WIRE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -73,6 +74,10 @@ int wire_send(struct wire *wire, struct vfio_user_header *header, const struct i
  */
 int wire_receive(struct wire *wire, struct wire_message *message, unsigned int timeout_ms,
 		 struct weir_error *err);
+
+/* Whether bytes of a message have been read from the peer that wire_receive() has not returned yet.
+ */
+bool wire_pending(const struct wire *wire);
 
 /* Closes the descriptors that were not taken. */
 void wire_message_release(struct wire_message *message);
