@@ -20,6 +20,7 @@ extern "C" {
  * @param timeout_ms  for the whole of it
  * @retval -ETIMEDOUT the other side does not read
  * @retval -EPIPE the other side is gone
+ * @retval -errno what sendmsg() says; -ETOOMANYREFS: too many descriptors are on their way already
  */
 int weir_handoff_send(int socket, const struct weir_state *state, unsigned int timeout_ms,
 		      struct weir_error *err);
@@ -32,6 +33,8 @@ int weir_handoff_send(int socket, const struct weir_state *state, unsigned int t
  * @retval -EPROTO not a state, or one beyond WEIR_STATE_MAX_BYTES or WEIR_STATE_MAX_FDS
  * @retval -ETIMEDOUT nothing, or not all of it, arrived in time
  * @retval -ECONNRESET the other side closed early
+ * @retval -EMFILE RLIMIT_NOFILE has no room for the descriptors
+ * @retval -ENOMEM no memory
  */
 int weir_handoff_receive(int socket, unsigned int timeout_ms, struct weir_state **state,
 			 struct weir_error *err);
