@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "device/fault_guard.h"
 
 struct dma_window {
 	struct sim_window window; /* first: what dma_find() hands out */
@@ -92,8 +93,8 @@ static uint64_t file_page_bytes(int fd)
 	return DMA_PAGE_BYTES;
 }
 
-static int map_file(struct dma_window *entry, const struct vfio_user_dma_map *map, int fd,
-		    struct weir_error *err)
+static int map_file(struct dma_table *table, struct dma_window *entry,
+		    const struct vfio_user_dma_map *map, int fd, struct weir_error *err)
 {
 	int prot = (map->flags & VFIO_USER_DMA_READABLE ? PROT_READ : 0) |
 		   (map->flags & VFIO_USER_DMA_WRITEABLE ? PROT_WRITE : 0);
@@ -113,6 +114,11 @@ static int map_file(struct dma_window *entry, const struct vfio_user_dma_map *ma
 	base = mmap(NULL, entry->map_bytes, prot, MAP_SHARED, fd, (off_t)start);
 	if (base == MAP_FAILED)
 		return weir_error_set(err, -errno, "mmap of 0x%zx bytes: %m", entry->map_bytes);
+	/* The guard's table is full: memory that nobody watches is not touched, but asked for. */
+	if (fault_guard_add(base, entry->map_bytes, &table->truncated)) {
+		munmap(base, entry->map_bytes);
+		return 0;
+	}
 	entry->map = base;
 	entry->window.base = (uint8_t *)base + (map->offset - start);
 	return 0;
@@ -120,8 +126,10 @@ static int map_file(struct dma_window *entry, const struct vfio_user_dma_map *ma
 
 static void free_window(struct dma_window *entry)
 {
-	if (entry->map)
+	if (entry->map) {
+		fault_guard_remove(entry->map, entry->map_bytes);
 		munmap(entry->map, entry->map_bytes);
+	}
 	free(entry);
 }
 
@@ -142,7 +150,7 @@ int dma_map(struct dma_table *table, const struct vfio_user_dma_map *map, int fd
 		.prot = map->flags,
 	};
 	if (fd >= 0 && !table->no_mmap) {
-		rc = map_file(entry, map, fd, err);
+		rc = map_file(table, entry, map, fd, err);
 		if (rc)
 			goto free_entry;
 	}

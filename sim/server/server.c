@@ -97,6 +97,8 @@ int sim_server_listen(struct sim_server *server, const char *path, struct weir_e
 
 int sim_server_connect(struct sim_server *server, struct wire *wire)
 {
+	if (atomic_load(&server->unplugged))
+		return -ENODEV;
 	if (server->session.wire)
 		return -EBUSY;
 	session_start(server, wire);

@@ -91,7 +91,8 @@ struct sim_server_options {
 	unsigned int spin_us; /* idle: spin this long, then yield, then sleep; 0: 50 */
 	bool no_mmap_dma; /* ignore the descriptors of DMA maps and move data by message */
 	bool no_mmap_bars; /* offer no BAR for mapping */
-	/* Faults, for tests of clients; each names what the server does wrong. 0: never. */
+	/* Faults, for tests of clients; each names what the server does wrong, and counts from the
+	 * connection on. 0: never. */
 	unsigned int fault_stall_after; /* answers nothing after so many messages */
 	unsigned int fault_close_after; /* closes the connection after so many messages */
 	unsigned int
@@ -116,7 +117,8 @@ void sim_server_destroy(struct sim_server *server);
  */
 int sim_server_listen(struct sim_server *server, const char *path, struct weir_error *err);
 
-/* Serves one end of an in-memory connection instead of a socket. Owns the wire. */
+/* Serves one end of an in-memory connection instead of a socket. Owns the wire, on success only.
+ * -EBUSY: there is a client; -ENODEV: unplugged. */
 int sim_server_connect(struct sim_server *server, struct wire *wire);
 
 /* Serves until sim_server_stop(), which may be called from a signal handler. */
