@@ -5,6 +5,7 @@
  */
 #if !defined(__cplusplus) && __has_include(<weir/error.h>)
 #include "../../framework/src/base/base.h"
-#define weir_error_set(err, code, ...) ((void)(err), (code))
-#define weir_error_prefix(err, code, ...) ((void)(err), (code))
+int analyzer_use(const char *format, ...);
+#define weir_error_set(err, code, ...) ((void)(err), (void)analyzer_use(__VA_ARGS__), (code))
+#define weir_error_prefix weir_error_set
 #endif
