@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * weir p2p copy: between an NVMe namespace and the memory of another device, which the controller
+ * reads and writes itself. The data does not pass through this process.
+ */
+#include "commands.h"
+#include "fail.h"
+#include "notice.h"
+#include "stop.h"
+#include "transfer.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "membar.h"
+
+#define PAGE UINT64_C(4096)
+
+enum direction { TO_MEMORY, FROM_MEMORY };
+
+struct copy_config {
+	const char *nvme, *memory, *to_nvme;
+	uint64_t nsid, lba;
+	uint64_t to_nsid, to_lba;
+	uint64_t offset, bytes;
+	uint64_t depth;
+	unsigned int direction;
+	bool yes;
+};
+
+static const struct copy_config defaults = { .depth = TRANSFER_DEPTH };
+
+static const char *const directions[] = { "to-memory", "from-memory", NULL };
+
+#define MEMBER(name) offsetof(struct copy_config, name)
+
+static const struct cli_option options[] = {
+	{ "nvme", CLI_TEXT, MEMBER(nvme), .argument = "DEV", .help = "the NVMe device",
+	  .required = true },
+	{ "namespace", CLI_NUMBER, MEMBER(nsid), .min = 1, .max = UINT32_MAX - 1, .argument = "N",
+	  .help = "its namespace (default: the first)" },
+	{ "lba", CLI_NUMBER, MEMBER(lba), .max = UINT64_MAX, .argument = "N",
+	  .help = "first block there (default 0)" },
+	{ "memory", CLI_TEXT, MEMBER(memory), .argument = "DEV",
+	  .help = "the device whose memory is used: weir sim membar, or QEMU's ivshmem-plain",
+	  .required = true },
+	{ "offset", CLI_BYTES, MEMBER(offset), .max = UINT64_MAX, .argument = "N",
+	  .help = "first byte there, a multiple of 4 (default 0)" },
+	{ "bytes", CLI_BYTES, MEMBER(bytes), .min = 1, .max = UINT64_MAX, .argument = "N",
+	  .help = "how much, a multiple of the block size", .required = true },
+	{ "direction", CLI_CHOICE, MEMBER(direction), .choices = directions, .argument = "WHICH",
+	  .help = "to-memory (default) or from-memory" },
+	{ "to-nvme", CLI_TEXT, MEMBER(to_nvme), .argument = "DEV",
+	  .help = "with to-memory: a second NVMe device, which then writes the data from the "
+		  "memory to its own blocks" },
+	{ "to-namespace", CLI_NUMBER, MEMBER(to_nsid), .min = 1, .max = UINT32_MAX - 1,
+	  .argument = "N", .help = "its namespace (default: the first)" },
+	{ "to-lba", CLI_NUMBER, MEMBER(to_lba), .max = UINT64_MAX, .argument = "N",
+	  .help = "first block there (default 0)" },
+	{ "queue-depth", CLI_NUMBER, MEMBER(depth), .min = 1, .max = WEIR_NVME_MAX_DEPTH,
+	  .argument = "N", .help = "I/Os of up to 128 KiB in flight (default 32)" },
+	{ "yes", CLI_FLAG, MEMBER(yes), .help = "overwrite what is on the blocks written to" },
+	{ NULL },
+};
+
+/* Device memory, exported in whole pages around what is asked for. */
+struct memory {
+	struct weir_ioas *ioas; /* of the memory's device, which does no DMA here */
+	struct weir_device *dev;
+	struct weir_dmabuf dmabuf;
+	uint64_t inside; /* from the start of the export to the first byte */
+};
+
+static void memory_close(struct memory *memory)
+{
+	if (memory->dmabuf.fd >= 0)
+		close(memory->dmabuf.fd);
+	weir_device_close(memory->dev);
+	weir_ioas_destroy(memory->ioas);
+}
+
+static int export_range(struct memory *memory, const struct copy_config *config,
+			struct weir_error *err)
+{
+	uint64_t start = config->offset - config->offset % PAGE, limit, end;
+	unsigned int bar;
+	int rc;
+
+	rc = weir_membar_find(memory->dev, &bar, &limit, err);
+	if (rc)
+		return rc;
+	if (config->bytes > limit || config->offset > limit - config->bytes)
+		return fail(err, -ERANGE,
+			    "%" PRIu64 " bytes from offset %" PRIu64
+			    " go past the end of %s, which has %" PRIu64 " bytes of memory",
+			    config->bytes, config->offset, config->memory, limit);
+	end = config->offset + config->bytes;
+	if (end % PAGE)
+		end += PAGE - end % PAGE;
+	memory->inside = config->offset - start;
+	return weir_membar_export(memory->dev, start, end - start, &memory->dmabuf, err);
+}
+
+static int memory_open(struct memory *memory, const struct copy_config *config,
+		       struct weir_error *err)
+{
+	struct weir_device_options device_options = WEIR_DEVICE_OPTIONS_INIT;
+	int rc;
+
+	*memory = (struct memory){ .dmabuf.fd = -1 };
+	device_options.log = notice_log();
+	rc = weir_ioas_create(NULL, &memory->ioas, err);
+	if (!rc)
+		rc = weir_device_open(config->memory, memory->ioas, &device_options, &memory->dev,
+				      err);
+	if (!rc)
+		rc = export_range(memory, config, err);
+	if (rc)
+		memory_close(memory);
+	return rc;
+}
+
+/* An NVMe device, and where the memory is in its address space. */
+struct side {
+	struct target target;
+	struct weir_ioas *ioas;
+	struct weir_mapping *mapping;
+	uint64_t iova; /* of the first byte to move */
+};
+
+static void side_close(struct side *side)
+{
+	weir_ioas_unmap(side->ioas, side->mapping, NULL);
+	target_close(&side->target);
+}
+
+static int side_check(const struct side *side, const struct copy_config *config, uint64_t lba,
+		      enum weir_prot prot, struct weir_error *err)
+{
+	uint64_t blocks;
+	int rc;
+
+	rc = target_check_depth(&side->target, config->depth, err);
+	if (!rc)
+		rc = target_check_plain(&side->target, err);
+	if (!rc && prot == WEIR_PROT_READ)
+		rc = target_check_writable(&side->target, err);
+	if (!rc)
+		rc = target_blocks(&side->target, "bytes", config->bytes, &blocks, err);
+	return rc ? rc : target_check_range(&side->target, lba, blocks, err);
+}
+
+/* `prot` is what the controller does with the memory: it reads it to write its blocks. */
+static int side_open(struct side *side, const struct copy_config *config,
+		     const struct memory *memory, const char *address, uint64_t nsid, uint64_t lba,
+		     enum weir_prot prot, struct weir_error *err)
+{
+	struct target_options target_options = {
+		.nsid = nsid,
+		.arena_bytes = transfer_arena_bytes(config->depth),
+		.queues = 1,
+	};
+	int rc;
+
+	*side = (struct side){ 0 };
+	rc = target_open(&side->target, address, &target_options, err);
+	if (rc)
+		return rc;
+	side->ioas = weir_device_ioas(weir_nvme_device(side->target.nvme));
+	rc = side_check(side, config, lba, prot, err);
+	if (!rc)
+		rc = weir_ioas_map_dmabuf(side->ioas, memory->dmabuf.fd, memory->dmabuf.offset,
+					  memory->dmabuf.bytes, prot, &side->mapping, err);
+	if (rc) {
+		target_close(&side->target);
+		return rc;
+	}
+	side->iova = weir_mapping_iova(side->mapping, NULL) + memory->inside;
+	return 0;
+}
+
+static int prepare(void *ctx, struct transfer_piece *piece, struct weir_error *err)
+{
+	const struct side *side = ctx;
+
+	if (weir_mapping_state(side->mapping) != WEIR_MAPPING_LIVE)
+		return fail(err, -ENODEV, "the memory was taken back by its device");
+	piece->iova = side->iova + piece->offset;
+	return 0;
+}
+
+static int finish(void *ctx, const struct transfer_piece *piece, struct weir_error *err)
+{
+	(void)ctx;
+	(void)piece;
+	(void)err;
+	return 0;
+}
+
+static const struct transfer_ops copy_ops = { .prepare = prepare, .finish = finish };
+
+static int move(struct side *side, const struct copy_config *config, uint64_t lba, uint8_t opcode,
+		struct weir_error *err)
+{
+	const struct transfer transfer = {
+		.target = &side->target,
+		.opcode = opcode,
+		.lba = lba,
+		.bytes = config->bytes,
+		.depth = (unsigned int)config->depth,
+		.ops = &copy_ops,
+		.ctx = side,
+	};
+
+	printf("%s: namespace %" PRIu32 " of %s (%s, serial %s), LBA %" PRIu64 ", %" PRIu64
+	       " bytes, %s %s, offset %" PRIu64 "\n",
+	       opcode == WEIR_NVME_READ ? "reading" : "writing", side->target.ns_info.nsid,
+	       side->target.address, side->target.info.model, side->target.info.serial, lba,
+	       config->bytes, opcode == WEIR_NVME_READ ? "to" : "from", config->memory,
+	       config->offset);
+	fflush(stdout);
+	return transfer_run(&transfer, err);
+}
+
+static int confirm(const struct copy_config *config, const struct side *written, uint64_t lba,
+		   struct weir_error *err)
+{
+	if (config->yes)
+		return 0;
+	return fail(err, CLI_USAGE,
+		    "this overwrites %" PRIu64 " bytes from LBA %" PRIu64 " of namespace %" PRIu32
+		    " of %s (%s, serial %s); --yes does it",
+		    config->bytes, lba, written->target.ns_info.nsid, written->target.address,
+		    written->target.info.model, written->target.info.serial);
+}
+
+/* From or to one NVMe device. */
+static int copy_single(const struct copy_config *config, const struct memory *memory,
+		       struct weir_error *err)
+{
+	bool writes = config->direction == FROM_MEMORY;
+	struct side side;
+	int rc;
+
+	rc = side_open(&side, config, memory, config->nvme, config->nsid, config->lba,
+		       writes ? WEIR_PROT_READ : WEIR_PROT_WRITE, err);
+	if (rc)
+		return rc;
+	if (writes)
+		rc = confirm(config, &side, config->lba, err);
+	if (!rc) {
+		stop_on_signals(NULL, NULL);
+		notice_show();
+		rc = move(&side, config, config->lba, writes ? WEIR_NVME_WRITE : WEIR_NVME_READ,
+			  err);
+	}
+	side_close(&side);
+	return rc;
+}
+
+/* From one NVMe device through the memory to another. */
+static int copy_through(const struct copy_config *config, const struct memory *memory,
+			struct weir_error *err)
+{
+	struct side from, to;
+	int rc;
+
+	rc = side_open(&from, config, memory, config->nvme, config->nsid, config->lba,
+		       WEIR_PROT_WRITE, err);
+	if (rc)
+		return rc;
+	rc = side_open(&to, config, memory, config->to_nvme, config->to_nsid, config->to_lba,
+		       WEIR_PROT_READ, err);
+	if (rc)
+		goto close_from;
+	rc = confirm(config, &to, config->to_lba, err);
+	if (!rc) {
+		stop_on_signals(NULL, NULL);
+		notice_show();
+		rc = move(&from, config, config->lba, WEIR_NVME_READ, err);
+	}
+	if (!rc)
+		rc = move(&to, config, config->to_lba, WEIR_NVME_WRITE, err);
+	side_close(&to);
+close_from:
+	side_close(&from);
+	return rc;
+}
+
+static int run(const void *arg, char *const *operands, struct weir_error *err)
+{
+	const struct copy_config *config = arg;
+	struct memory memory;
+	int rc;
+
+	(void)operands;
+	if (config->offset % 4)
+		return fail(err, CLI_USAGE, "offset %" PRIu64 " is no multiple of 4",
+			    config->offset);
+	if (config->to_nvme && config->direction != TO_MEMORY)
+		return fail(err, CLI_USAGE, "to-nvme goes with direction to-memory only");
+	rc = memory_open(&memory, config, err);
+	if (rc)
+		return rc;
+	rc = config->to_nvme ? copy_through(config, &memory, err)
+			     : copy_single(config, &memory, err);
+	memory_close(&memory);
+	return rc;
+}
+
+const struct cli_command command_p2p_copy = {
+	.name = "p2p copy",
+	.operands = "",
+	.summary = "Copy between an NVMe namespace and another device's memory, directly.",
+	.examples =
+		"  weir p2p copy --nvme 0000:3b:00.0 --memory 0000:3c:00.0 --bytes 64M\n"
+		"  weir p2p copy --nvme vfio-user:/tmp/nvme.sock --lba 2048 "
+		"--memory vfio-user:/tmp/memory.sock \\\n"
+		"      --offset 1M --bytes 1M --direction from-memory --yes\n"
+		"  weir p2p copy --nvme vfio-user:/tmp/a.sock --memory vfio-user:/tmp/memory.sock "
+		"\\\n      --to-nvme vfio-user:/tmp/b.sock --bytes 16M --yes\n",
+	.options = options,
+	.defaults = &defaults,
+	.config_bytes = sizeof(defaults),
+	.run = run,
+};
