@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* weir doctor on made-up machines: a healthy one has nothing to mend, and each fault gives its own
+ * finding and no other. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "doctor.h"
+#include "made_tree.h"
+
+#define HUGEPAGES "hugepages/hugepages-2048kB"
+#define CPU0 "/sys/devices/system/cpu/cpu0"
+#define NODE0 "/sys/devices/system/node/node0"
+#define NODE1 "/sys/devices/system/node/node1"
+
+static const gid_t groups[] = { 100, 101 };
+static struct doctor doctor;
+
+static void put_node(const char *node, const char *meminfo)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/meminfo", node);
+	tree_put(path, meminfo);
+	snprintf(path, sizeof(path), "%s/" HUGEPAGES "/nr_hugepages", node);
+	tree_put(path, "512\n");
+	snprintf(path, sizeof(path), "%s/" HUGEPAGES "/free_hugepages", node);
+	tree_put(path, "500\n");
+}
+
+/* An Intel machine with two nodes where all is well. */
+static int make_healthy(void **state)
+{
+	if (tree_make(state))
+		return -1;
+	tree_put("/proc/cmdline", "root=/dev/sda1 intel_iommu=on quiet\n");
+	tree_put("/proc/cpuinfo", "vendor_id\t: GenuineIntel\nflags\t\t: fpu vme\n");
+	tree_put("/proc/meminfo", "MemTotal: 16384000 kB\nMemAvailable:  8192000 kB\n");
+	tree_put("/proc/sys/kernel/osrelease", "6.1.0-18-amd64\n");
+	tree_put("/proc/sys/kernel/numa_balancing", "0\n");
+	tree_put("/sys/class/iommu/dmar0/name", "");
+	tree_put("/sys/kernel/iommu_groups/0/type", "DMA\n");
+	tree_put("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "1024\n");
+	put_node(NODE0, "Node 0 MemTotal: 8192000 kB\nNode 0 MemFree: 4096000 kB\n");
+	put_node(NODE1, "Node 1 MemTotal: 8192000 kB\nNode 1 MemFree: 4096000 kB\n");
+	tree_put(CPU0 "/cpufreq/scaling_governor", "performance\n");
+	tree_put("/sys/bus/pci/drivers/vfio-pci/new_id", "");
+	tree_put("/dev/vfio/vfio", "");
+	tree_put("/dev/vfio/12", "");
+	assert_int_equal(chmod(tree_path("/dev/vfio/12"), 0660), 0);
+	doctor = (struct doctor){
+		.root = tree_root,
+		.user = "root",
+		.groups = groups,
+		.nr_groups = 2,
+		.memlock = 8 << 20,
+		.nofile = 1024,
+	};
+	return 0;
+}
+
+static int end(void **state)
+{
+	json_decref(doctor.findings);
+	doctor.findings = NULL;
+	return tree_remove(state);
+}
+
+static void examine(void)
+{
+	json_decref(doctor.findings);
+	doctor.findings = json_array();
+	doctor.worst = DOCTOR_BLOCKS_NOTHING;
+	doctor_run(&doctor);
+}
+
+static const char *member(const json_t *finding, const char *name)
+{
+	const char *text = json_string_value(json_object_get(finding, name));
+
+	assert_non_null(text);
+	return text;
+}
+
+/* The only finding that is not "ok", or NULL. */
+static const json_t *only_fault(void)
+{
+	const json_t *finding, *fault = NULL;
+	size_t i;
+
+	examine();
+	json_array_foreach(doctor.findings, i, finding)
+	{
+		if (!strcmp(member(finding, "severity"), "ok")) {
+			assert_string_equal(member(finding, "fix"), "");
+			continue;
+		}
+		if (fault)
+			fail_msg("both %s and %s", member(fault, "id"), member(finding, "id"));
+		fault = finding;
+	}
+	return fault;
+}
+
+static void assert_fault(const char *id, const char *severity, const char *fix)
+{
+	const json_t *fault = only_fault();
+
+	assert_non_null(fault);
+	assert_string_equal(member(fault, "id"), id);
+	assert_string_equal(member(fault, "severity"), severity);
+	assert_string_equal(member(fault, "fix"), fix);
+	assert_null(strchr(member(fault, "text"), '\n'));
+}
+
+static void test_healthy(void **state)
+{
+	(void)state;
+	assert_null(only_fault());
+	assert_true(json_array_size(doctor.findings) >= 7);
+	assert_int_equal(doctor.worst, DOCTOR_BLOCKS_NOTHING);
+}
+
+static void take_iommu(void)
+{
+	tree_take("/sys/class/iommu/dmar0/name");
+	tree_take("/sys/class/iommu/dmar0");
+}
+
+static void test_iommu_parameter_missing(void **state)
+{
+	(void)state;
+	take_iommu();
+	tree_put("/proc/cmdline", "root=/dev/sda1 xintel_iommu=on\n");
+	assert_fault("iommu-off", "problem",
+		     "sed -i 's/^GRUB_CMDLINE_LINUX=\"/&intel_iommu=on /' /etc/default/grub && "
+		     "update-grub");
+	assert_int_equal(doctor.worst, DOCTOR_BLOCKS_HARDWARE);
+}
+
+static void test_iommu_switched_off(void **state)
+{
+	(void)state;
+	take_iommu();
+	tree_put("/proc/cmdline", "quiet amd_iommu=off\n");
+	tree_put("/proc/cpuinfo", "vendor_id\t: AuthenticAMD\n");
+	assert_fault("iommu-off", "problem",
+		     "sed -i '/^GRUB_CMDLINE_LINUX/s/\\bamd_iommu=off\\b//' /etc/default/grub && "
+		     "update-grub");
+}
+
+static void test_iommu_off_in_firmware(void **state)
+{
+	(void)state;
+	take_iommu();
+	assert_fault("iommu-off", "problem", "systemctl reboot --firmware-setup");
+}
+
+static void test_iommu_not_in_guest(void **state)
+{
+	(void)state;
+	take_iommu();
+	tree_put("/proc/cpuinfo", "vendor_id\t: AuthenticAMD\nflags\t\t: fpu hypervisor vme\n");
+	tree_put("/proc/cmdline", "quiet\n");
+	assert_fault("iommu-off", "problem", "");
+}
+
+static void test_vfio_not_loaded(void **state)
+{
+	(void)state;
+	tree_take("/sys/bus/pci/drivers/vfio-pci/new_id");
+	tree_take("/sys/bus/pci/drivers/vfio-pci");
+	tree_take("/dev/vfio/vfio");
+	tree_put("/lib/modules/6.1.0-18-amd64/modules.dep",
+		 "kernel/drivers/vfio/pci/vfio-pci.ko: kernel/drivers/vfio/vfio.ko\n");
+	assert_fault("vfio-pci-not-loaded", "problem",
+		     "modprobe vfio-pci && echo vfio-pci > /etc/modules-load.d/weir.conf");
+	tree_put("/lib/modules/6.1.0-18-amd64/modules.dep", "kernel/fs/ext4/ext4.ko:\n");
+	assert_fault("vfio-pci-missing", "problem", "apt-get install -y linux-image-amd64");
+	/* Built in: only the nodes are missing. */
+	tree_put("/lib/modules/6.1.0-18-amd64/modules.builtin",
+		 "kernel/drivers/vfio/pci/vfio-pci.ko\n");
+	assert_fault("vfio-nodes-missing", "problem", "modprobe vfio");
+	tree_put("/dev/iommu", "");
+	assert_null(only_fault());
+}
+
+static void become_user(void)
+{
+	doctor.user = "ann";
+	doctor.uid = 1000;
+	doctor.memlock = UINT64_MAX;
+}
+
+static void test_vfio_permission(void **state)
+{
+	struct stat status;
+
+	(void)state;
+	become_user();
+	assert_string_equal(member(only_fault(), "id"), "vfio-permission");
+	assert_non_null(strstr(member(only_fault(), "fix"), "usermod -aG vfio ann"));
+	assert_non_null(strstr(member(only_fault(), "text"), "/dev/vfio/12"));
+
+	/* The group's member, the owner, and everybody. */
+	assert_int_equal(stat(tree_path("/dev/vfio/12"), &status), 0);
+	const gid_t own[] = { 7, status.st_gid };
+
+	doctor.groups = own;
+	assert_null(only_fault());
+	doctor.groups = groups;
+	assert_int_equal(chmod(tree_path("/dev/vfio/12"), 0666), 0);
+	assert_null(only_fault());
+}
+
+static void test_unsafe_mode(void **state)
+{
+	(void)state;
+	tree_put("/sys/module/vfio/parameters/enable_unsafe_noiommu_mode", "Y\n");
+	assert_fault("vfio-noiommu", "note",
+		     "echo N > /sys/module/vfio/parameters/enable_unsafe_noiommu_mode");
+}
+
+static void test_memlock(void **state)
+{
+	(void)state;
+	become_user();
+	assert_int_equal(chmod(tree_path("/dev/vfio/12"), 0666), 0);
+	doctor.memlock = 8 << 20;
+	assert_fault("memlock-low", "problem",
+		     "echo 'ann - memlock unlimited' > /etc/security/limits.d/80-weir.conf");
+	assert_non_null(strstr(member(only_fault(), "text"), "8192 KiB"));
+	doctor.memlock = UINT64_C(1) << 30;
+	assert_null(only_fault());
+}
+
+static void test_hugepages(void **state)
+{
+	(void)state;
+	tree_put(NODE1 "/" HUGEPAGES "/free_hugepages", "0\n");
+	assert_fault("hugepages-used", "note", "echo 768 > " NODE1 "/" HUGEPAGES "/nr_hugepages");
+	tree_put(NODE1 "/" HUGEPAGES "/nr_hugepages", "0\n");
+	assert_fault("hugepages-node", "note", "echo 256 > " NODE1 "/" HUGEPAGES "/nr_hugepages");
+	tree_put("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "0\n");
+	assert_fault("hugepages-none", "note",
+		     "hugeadm --pool-pages-min 2MB:+256 && echo 'vm.nr_hugepages = 256' > "
+		     "/etc/sysctl.d/80-weir.conf");
+	tree_take("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages");
+	assert_fault("hugepages-unsupported", "note", "");
+}
+
+static void test_numa(void **state)
+{
+	(void)state;
+	tree_put("/proc/sys/kernel/numa_balancing", "1\n");
+	assert_fault("numa-balancing", "note", "sysctl -w kernel.numa_balancing=0");
+	tree_put("/proc/sys/kernel/numa_balancing", "0\n");
+	tree_put(NODE1 "/meminfo", "Node 1 MemTotal: 0 kB\n");
+	assert_fault("numa-node-empty", "note", "");
+}
+
+static void test_governor(void **state)
+{
+	(void)state;
+	tree_put("/sys/devices/system/cpu/cpu1/cpufreq/scaling_governor", "powersave\n");
+	assert_fault("cpu-governor", "note",
+		     "for f in /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor; do echo "
+		     "performance > $f; done");
+	assert_non_null(strstr(member(only_fault(), "text"), "1 of 2 CPUs is powersave"));
+}
+
+static void test_blocks_everything(void **state)
+{
+	(void)state;
+	tree_put("/proc/meminfo", "MemAvailable: 65536 kB\n");
+	assert_fault("memory-low", "problem", "");
+	assert_int_equal(doctor.worst, DOCTOR_BLOCKS_ALL);
+	tree_put("/proc/meminfo", "MemAvailable: 8192000 kB\n");
+	doctor.nofile = 20;
+	assert_fault("files-low", "problem", "");
+	assert_int_equal(doctor.worst, DOCTOR_BLOCKS_ALL);
+	doctor.nofile = 1024;
+	tree_put("/proc/sys/kernel/osrelease", "5.10.0-28-amd64\n");
+	assert_fault("kernel-too-old", "problem", "apt-get install -y linux-image-amd64");
+	assert_int_equal(doctor.worst, DOCTOR_BLOCKS_ALL);
+}
+
+/* Nothing to read at all: findings, and no crash. */
+static void test_empty_tree(void **state)
+{
+	(void)state;
+	doctor.root = "/nonexistent";
+	examine();
+	assert_true(json_array_size(doctor.findings) >= 4);
+}
+
+/* Files with nonsense in them. */
+static void test_nonsense(void **state)
+{
+	char *noise = malloc(100001);
+
+	(void)state;
+	assert_non_null(noise);
+	memset(noise, 'x', 100000);
+	noise[100000] = '\0';
+	tree_put("/proc/cmdline", noise);
+	tree_put("/proc/meminfo", "MemAvailable: lots");
+	tree_put("/proc/sys/kernel/osrelease", noise);
+	tree_put(NODE0 "/" HUGEPAGES "/nr_hugepages", "-5\n");
+	tree_put(CPU0 "/cpufreq/scaling_governor", noise);
+	free(noise);
+	examine();
+	assert_true(json_array_size(doctor.findings) >= 4);
+}
+
+#define MACHINE_TEST(test) cmocka_unit_test_setup_teardown(test, make_healthy, end)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		MACHINE_TEST(test_healthy),
+		MACHINE_TEST(test_iommu_parameter_missing),
+		MACHINE_TEST(test_iommu_switched_off),
+		MACHINE_TEST(test_iommu_off_in_firmware),
+		MACHINE_TEST(test_iommu_not_in_guest),
+		MACHINE_TEST(test_vfio_not_loaded),
+		MACHINE_TEST(test_vfio_permission),
+		MACHINE_TEST(test_unsafe_mode),
+		MACHINE_TEST(test_memlock),
+		MACHINE_TEST(test_hugepages),
+		MACHINE_TEST(test_numa),
+		MACHINE_TEST(test_governor),
+		MACHINE_TEST(test_blocks_everything),
+		MACHINE_TEST(test_empty_tree),
+		MACHINE_TEST(test_nonsense),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
