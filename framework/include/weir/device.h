@@ -113,7 +113,7 @@ struct weir_device_info {
 	uint32_t class_code; /**< base class, subclass, interface: 0x010802 is NVMe */
 	uint8_t revision; /**< offset 08h */
 	uint8_t reset; /**< 1: weir_device_reset() is there */
-	uint16_t reserved;
+	uint16_t reserved; /**< zero */
 	int node; /**< NUMA node, or WEIR_NODE_ANY */
 	unsigned int nr_regions; /**< regions, at least 9 */
 	unsigned int nr_irqs; /**< interrupt kinds */

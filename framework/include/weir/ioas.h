@@ -28,9 +28,9 @@ extern "C" {
 struct weir_ioas;
 struct weir_mapping;
 
-/** First IOVA, and the end, of the range from which mappings without an address of their own get
- * one: [2^38, 2^39). */
+/** First IOVA of the range from which mappings without an address of their own get one: 2^38. */
 #define WEIR_IOVA_WINDOW_BASE (UINT64_C(1) << 38)
+/** The end of that range: 2^39. */
 #define WEIR_IOVA_WINDOW_END (UINT64_C(1) << 39)
 
 /** What devices may do with a mapping. */

@@ -34,8 +34,9 @@ struct weir_arena;
 /** No particular NUMA node. */
 #define WEIR_NODE_ANY (-1)
 
-/** First IOVA of the window that arenas live in, and the end of it: [4 GiB, 2^38). */
+/** First IOVA of the window that arenas live in: 4 GiB. */
 #define WEIR_ARENA_WINDOW_BASE (UINT64_C(1) << 32)
+/** The end of that window: 2^38. */
 #define WEIR_ARENA_WINDOW_END (UINT64_C(1) << 38)
 
 /** The delta that builds with AddressSanitizer use by default, because it owns the low addresses.

@@ -22,8 +22,9 @@ extern "C" {
 
 struct weir_state;
 
-/** Most bytes and file descriptors that a state holds; a save beyond it fails with -E2BIG. */
+/** Most bytes that a state holds; a save beyond it fails with -E2BIG. */
 #define WEIR_STATE_MAX_BYTES (1u << 20)
+/** Most file descriptors that a state holds; a save beyond it fails with -E2BIG. */
 #define WEIR_STATE_MAX_FDS 1024u
 
 /**

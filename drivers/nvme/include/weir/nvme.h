@@ -285,10 +285,13 @@ static inline int weir_nvme_ok(const struct weir_nvme_done *done)
 	return (done->status | done->host) == 0;
 }
 
-/** weir_nvme_done::status bits. */
+/** Status code: the lowest bits of weir_nvme_done::status. */
 #define WEIR_NVME_STATUS_CODE(status) ((status)&0xffu)
+/** Status code type, in weir_nvme_done::status. */
 #define WEIR_NVME_STATUS_TYPE(status) ((status) >> 8 & 0x7u)
+/** In weir_nvme_done::status: the error log page says more. */
 #define WEIR_NVME_STATUS_MORE 0x2000u
+/** In weir_nvme_done::status: do not retry. */
 #define WEIR_NVME_STATUS_DNR 0x4000u
 
 /**
@@ -418,12 +421,12 @@ struct weir_nvme_command {
 	uint64_t metadata; /**< metadata pointer */
 	uint64_t prp1; /**< filled in */
 	uint64_t prp2; /**< filled in */
-	uint32_t cdw10; /**< dwords 10 to 15 */
-	uint32_t cdw11; /**< */
-	uint32_t cdw12; /**< */
-	uint32_t cdw13; /**< */
-	uint32_t cdw14; /**< */
-	uint32_t cdw15; /**< */
+	uint32_t cdw10; /**< dword 10 */
+	uint32_t cdw11; /**< dword 11 */
+	uint32_t cdw12; /**< dword 12 */
+	uint32_t cdw13; /**< dword 13 */
+	uint32_t cdw14; /**< dword 14 */
+	uint32_t cdw15; /**< dword 15 */
 };
 
 /** Direction of an admin command's data. */
