@@ -7,6 +7,13 @@ passed=0
 failed=0
 skipped=0
 
+# use_build_folder: all that is made lies under build/.
+use_build_folder() {
+  mkdir -p build/logs 2>/dev/null || :
+  [[ -w build/logs ]] || die "$PWD/build belongs to another user: remove it first"
+  export LOG_DIR=$PWD/build/logs
+}
+
 # build FOLDER OPTION...: configures once and builds.
 build() {
   local dir=$1
