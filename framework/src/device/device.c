@@ -102,6 +102,19 @@ void device_free(struct weir_device *dev)
 	free(dev);
 }
 
+int device_start(struct weir_device *dev, struct weir_error *err)
+{
+	int ret = regions_map(dev, err);
+
+	if (!ret)
+		ret = config_describe(dev, err);
+	if (!ret)
+		ret = dev->transport->attach(dev, false, err);
+	if (!ret)
+		ret = events_open(dev, err);
+	return ret;
+}
+
 WEIR_EXPORT int weir_device_open(const char *address, struct weir_ioas *ioas,
 				 const struct weir_device_options *options,
 				 struct weir_device **dev, struct weir_error *err)
@@ -114,13 +127,7 @@ WEIR_EXPORT int weir_device_open(const char *address, struct weir_ioas *ioas,
 	ret = d->transport->open(d, err);
 	if (ret)
 		goto free;
-	ret = regions_map(d, err);
-	if (!ret)
-		ret = config_describe(d, err);
-	if (!ret)
-		ret = d->transport->attach(d, false, err);
-	if (!ret)
-		ret = events_open(d, err);
+	ret = device_start(d, err);
 	if (ret)
 		goto close;
 	*dev = d;

@@ -98,6 +98,8 @@ struct weir_device {
 int device_new(const char *address, struct weir_ioas *ioas,
 	       const struct weir_device_options *options, struct weir_device **dev,
 	       struct weir_error *err);
+/* What follows once the transport is open: maps, reads the ids, attaches, listens for events. */
+int device_start(struct weir_device *dev, struct weir_error *err);
 /* Frees what there is of a device, whose transport is closed. */
 void device_free(struct weir_device *dev);
 
