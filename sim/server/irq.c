@@ -190,8 +190,10 @@ static void bind_trigger(struct irqs *irqs, uint32_t kind, uint32_t index, int f
 	irq->trigger = fd;
 	if (kind != IRQ_MSIX)
 		return;
-	if (fd >= 0)
+	if (fd >= 0 && !config_space_msix_enabled(irqs->config)) {
 		config_space_msix_enable(irqs->config, true);
+		irqs_control_written(irqs);
+	}
 	set_mask(irqs, index, fd < 0);
 }
 

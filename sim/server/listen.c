@@ -86,9 +86,9 @@ static int remove_stale(const char *path, struct weir_error *err)
 	return 0;
 }
 
-static int bind_socket(struct listener *listener, const char *path, struct weir_error *err)
+static int bind_socket(struct listener *listener, struct weir_error *err)
 {
-	struct sockaddr_un address = address_of(path);
+	struct sockaddr_un address = address_of(listener->path);
 	struct stat st;
 	int fd = unix_socket();
 	int rc;
@@ -97,21 +97,20 @@ static int bind_socket(struct listener *listener, const char *path, struct weir_
 		return weir_error_set(err, -errno, "socket: %m");
 	if (fchmod(fd, S_IRUSR | S_IWUSR) ||
 	    bind(fd, (struct sockaddr *)&address, sizeof(address))) {
-		rc = weir_error_set(err, -errno, "%s: %m", path);
+		rc = weir_error_set(err, -errno, "%s: %m", listener->path);
 		goto close_fd;
 	}
-	if (lstat(path, &st) || listen(fd, BACKLOG)) {
-		rc = weir_error_set(err, -errno, "%s: %m", path);
+	if (lstat(listener->path, &st) || listen(fd, BACKLOG)) {
+		rc = weir_error_set(err, -errno, "%s: %m", listener->path);
 		goto unlink_path;
 	}
-	memcpy(listener->path, path, strlen(path) + 1);
 	listener->dev = st.st_dev;
 	listener->ino = st.st_ino;
 	listener->fd = fd;
 	return 0;
 
 unlink_path:
-	unlink(path);
+	unlink(listener->path);
 close_fd:
 	close(fd);
 	return rc;
@@ -127,12 +126,13 @@ int listener_open(struct listener *listener, const char *path, struct weir_error
 		return weir_error_set(err, -ENAMETOOLONG,
 				      "the socket's path has %zu bytes, over the limit of %zu",
 				      strlen(path), sizeof(listener->path) - 1);
-	lock = lock_directory(path, err);
+	memcpy(listener->path, path, strlen(path) + 1);
+	lock = lock_directory(listener->path, err);
 	if (lock < 0)
 		return lock;
-	rc = remove_stale(path, err);
+	rc = remove_stale(listener->path, err);
 	if (!rc)
-		rc = bind_socket(listener, path, err);
+		rc = bind_socket(listener, err);
 	close(lock);
 	return rc;
 }

@@ -67,6 +67,7 @@ struct session {
 	unsigned int nr_messages;
 	TAILQ_HEAD(, deferred) deferred;
 	size_t deferred_bytes;
+	unsigned int deferred_fds;
 	uint8_t *request, *reply; /* WIRE_MAX_BYTES each */
 };
 

@@ -21,6 +21,7 @@
 #define MESSAGES_PER_TURN 16u
 /* What a client may send while it owes an answer. */
 #define MAX_DEFERRED_BYTES (4u << 20)
+#define MAX_DEFERRED_FDS 64u
 
 int session_init(struct session *session)
 {
@@ -62,11 +63,13 @@ static void drop_deferred(struct session *session, struct deferred *deferred)
 {
 	TAILQ_REMOVE(&session->deferred, deferred, link);
 	session->deferred_bytes -= sizeof(*deferred) + deferred->message.bytes;
+	session->deferred_fds -= deferred->message.nr_fds;
 	wire_message_release(&deferred->message);
 	free(deferred);
 }
 
-/* Nothing of a client stays: the next one finds the device as after power on. */
+/* Nothing of a client stays: the next one finds the device as after power on. The connection goes
+ * last, so that whoever sees its end knows that his memory is left alone. */
 void session_end(struct sim_server *server)
 {
 	struct session *session = &server->session;
@@ -74,19 +77,21 @@ void session_end(struct sim_server *server)
 
 	if (!session->wire)
 		return;
+	if (!session->broken)
+		session->broken = -ESHUTDOWN;
 	weir_log_write(&server->options.log, WEIR_LOG_INFO, "%s: the client is gone: %s",
 		       server->ops->name, strerrordesc_np(-session->broken));
-	while ((deferred = TAILQ_FIRST(&session->deferred)))
-		drop_deferred(session, deferred);
-	wire_close(session->wire);
-	session->wire = NULL;
 	session->agreed = false;
 	session->attention = false;
+	while ((deferred = TAILQ_FIRST(&session->deferred)))
+		drop_deferred(session, deferred);
 	dma_unmap_all(&server->dma);
 	atomic_store(&server->dma.truncated, 0);
 	irqs_close(&server->irqs);
 	config_space_init(&server->config, &server->pci);
 	server->ops->reset(server->model);
+	wire_close(session->wire);
+	session->wire = NULL;
 }
 
 static void break_session(struct sim_server *server, int error, const char *what)
@@ -122,22 +127,25 @@ static bool fault(const struct session *session, unsigned int after)
 }
 
 /* Sends bytes that the wire would not: a reply that lies about its size, then nothing more. */
-static void send_spoiled(struct sim_server *server, struct vfio_user_header header,
-			 const uint8_t *payload, size_t bytes)
+static void send_spoiled(struct sim_server *server, struct vfio_user_header header, void *payload,
+			 size_t bytes)
 {
 	bool is_short = fault(&server->session, server->options.fault_short_after);
 	int fd = wire_fd(server->session.wire);
 	size_t whole = sizeof(header) + bytes;
+	struct iovec parts[2] = {
+		{ .iov_base = &header, .iov_len = sizeof(header) },
+		{ .iov_base = payload, .iov_len = bytes },
+	};
+	struct msghdr message = { .msg_iov = parts, .msg_iovlen = ARRAY_SIZE(parts) };
 
 	header.bytes = is_short ? (uint32_t)whole : UINT32_MAX;
-	if (is_short)
-		whole /= 2;
-	if (fd >= 0 && whole >= sizeof(header)) {
-		send(fd, &header, sizeof(header), MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE);
-		send(fd, payload, whole - sizeof(header), MSG_DONTWAIT | MSG_NOSIGNAL);
-	} else if (fd >= 0) {
-		send(fd, &header, whole, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (is_short) {
+		parts[0].iov_len = whole / 2 < sizeof(header) ? whole / 2 : sizeof(header);
+		parts[1].iov_len = whole / 2 - parts[0].iov_len;
 	}
+	if (fd >= 0)
+		sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (is_short)
 		break_session(server, -ECONNABORTED, "fault: short reply");
 }
@@ -261,7 +269,8 @@ static int defer(struct session *session, const struct wire_message *message)
 	size_t bytes = sizeof(struct deferred) + message->bytes;
 	struct deferred *deferred;
 
-	if (session->deferred_bytes + bytes > MAX_DEFERRED_BYTES)
+	if (session->deferred_bytes + bytes > MAX_DEFERRED_BYTES ||
+	    session->deferred_fds + message->nr_fds > MAX_DEFERRED_FDS)
 		return -ENOBUFS;
 	deferred = malloc(bytes);
 	if (!deferred)
@@ -272,6 +281,7 @@ static int defer(struct session *session, const struct wire_message *message)
 		memcpy(deferred->data, message->payload, message->bytes);
 	TAILQ_INSERT_TAIL(&session->deferred, deferred, link);
 	session->deferred_bytes += bytes;
+	session->deferred_fds += message->nr_fds;
 	return 0;
 }
 
@@ -337,7 +347,8 @@ int session_dma(struct sim_server *server, uint64_t iova, uint8_t *data, uint32_
 	struct wire_message message;
 	int rc;
 
-	if (session->broken || !session->wire)
+	/* A slow client must not keep a stopped server from ending. */
+	if (session->broken || !session->wire || atomic_load(&server->stop))
 		return -EIO;
 	session->attention = true;
 	rc = wire_send(session->wire, &header, parts, write ? 2 : 1, NULL, 0, CLIENT_TIMEOUT_MS,

@@ -40,7 +40,6 @@ static inline int sim_client_open(struct sim_client *client, struct sim_server *
 static inline void sim_client_close(struct sim_client *client)
 {
 	wire_message_release(&client->reply);
-	client->reply.nr_fds = 0;
 	wire_close(client->wire);
 	client->wire = NULL;
 	sim_server_turn(client->server);
@@ -66,7 +65,6 @@ static inline int sim_client_receive(struct sim_client *client)
 	int rc = -EAGAIN;
 
 	wire_message_release(&client->reply);
-	client->reply.nr_fds = 0;
 	for (int i = 0; i < SIM_CLIENT_TURNS && rc == -EAGAIN; i++) {
 		sim_server_turn(client->server);
 		rc = wire_receive(client->wire, &client->reply, 0, NULL);
