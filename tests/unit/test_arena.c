@@ -313,6 +313,18 @@ static void test_huge_pages_demanded(void **state)
 		assert_non_null(weir_arena_alloc(arena, 1, MIB(2)));
 		weir_arena_destroy(arena);
 	}
+	/* A page that is larger than what is asked for. */
+	options.bytes = 4096;
+	options.page_size = WEIR_PAGE_1G;
+	rc = weir_arena_create(&options, &arena, &err);
+	if (rc) {
+		assert_int_equal(rc, -ENOMEM);
+		assert_non_null(strstr(err.text, "--pool-pages-min 1GB:+1"));
+	} else {
+		assert_int_equal(weir_arena_bytes(arena), GIB(1));
+		assert_true(weir_is_aligned((uintptr_t)weir_arena_base(arena), GIB(1)));
+		weir_arena_destroy(arena);
+	}
 	/* More than any machine that runs this has. */
 	options.bytes = GIB(64);
 	options.page_size = WEIR_PAGE_1G;

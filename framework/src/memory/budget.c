@@ -91,6 +91,7 @@ uint64_t budget_of_cgroup(const char *root, const char *path, char *group, size_
 	uint64_t least = UINT64_MAX;
 	size_t root_length = strlen(root);
 
+	group[0] = '\0';
 	if ((size_t)snprintf(at, sizeof(at), "%s%s", root, path) >= sizeof(at))
 		return UINT64_MAX;
 	for (;;) {

@@ -4,8 +4,8 @@
  * SIGBUS. A shared file keeps the memory policy that mbind() gave it, so it is bound before, and
  * stays bound for everybody who maps it.
  *
- * The kinds of pages are tried from the best to the worst; only a lack of memory leads on to the
- * next.
+ * The kinds of pages are tried from the best to the worst; only a lack of memory, or of room for
+ * it, leads on to the next.
  */
 #include "memory/populate.h"
 
@@ -141,23 +141,25 @@ static int finish(const char *name, int node, int mode, const struct weir_log *l
 
 /*
  * Natural alignment of blocks, which is relative to the base, holds for addresses too, up to 1 GiB.
- * It depends on the bytes asked for alone, not on the pages that are free today, so that addresses
- * do not either.
+ * It depends on what was asked for alone, not on the pages that are free today, so that addresses
+ * do not either: 1 GiB pages come by themselves only to multiples of 1 GiB.
  */
-static uint64_t window_align(uint64_t bytes)
+static uint64_t window_align(uint64_t bytes, uint64_t page_bytes)
 {
 	uint64_t align = weir_round_up_power_of_two(bytes);
 
+	if (align > MAX_ALIGN)
+		align = MAX_ALIGN;
 	if (align < MIN_ALIGN)
-		return MIN_ALIGN;
-	return align > MAX_ALIGN ? MAX_ALIGN : align;
+		align = MIN_ALIGN;
+	return align < page_bytes ? page_bytes : align;
 }
 
 static int map_window(const struct populate_request *request, struct populated *got,
 		      struct weir_error *err)
 {
-	int rc = window_map(got->fd, got->bytes, window_align(request->bytes), request->delta,
-			    &got->base);
+	uint64_t align = window_align(request->bytes, got->page_bytes);
+	int rc = window_map(got->fd, got->bytes, align, request->delta, &got->base);
 
 	if (rc == -ENOSPC)
 		return weir_error_set(err, rc,
@@ -265,9 +267,12 @@ int populate_window(const struct populate_request *request, struct populated *go
 {
 	int rc = -ENOMEM;
 
-	for (unsigned int i = 0; i < ARRAY_SIZE(backings) && rc == -ENOMEM; i++) {
+	for (unsigned int i = 0; i < ARRAY_SIZE(backings); i++) {
 		if (!allowed(request, &backings[i]))
 			continue;
+		/* valgrind says of huge pages that are not there that their place is taken. */
+		if (rc != -ENOMEM && rc != -ENOSPC)
+			break;
 		rc = try_backing(request, &backings[i], got, err);
 		if (!rc)
 			notice(request, &backings[i]);
