@@ -106,9 +106,10 @@ struct sim_server *sim_nvme_server(struct sim_nvme *nvme);
 void sim_nvme_stats(const struct sim_nvme *nvme, struct sim_nvme_stats *stats);
 
 /*
- * For tests and `weir sim nvme --fault`: parses "NAME=VALUE[,NAME=VALUE...]", such as "drop=1000"
- * or "status=0x4081,status-every=7". -EINVAL; the text names what it did not understand and the
- * names it knows.
+ * For tests and `weir sim nvme --fault`: parses "NAME[=VALUE][,NAME[=VALUE]...]", such as
+ * "drop-every=1000,stuck-ready" or "status=0x4081,status-every=7". The names are the members of
+ * struct sim_nvme_faults and, after "server-", those of struct sim_server_options that begin with
+ * fault_, with dashes. -EINVAL; the text names what it did not understand and the names it knows.
  */
 int sim_nvme_parse_faults(const char *spec, struct sim_nvme_options *options,
 			  struct weir_error *err);

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What goes wrong on purpose: how it is asked for, and how it is done. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "nvme/controller.h"
+
+/* Commands held back at most; what is over it is dropped beyond an Abort's reach. */
+#define HELD_MAX 4096
+
+/* The option member that a name stands for. A flag takes no value. */
+struct fault_name {
+	size_t offset;
+	enum { FLAG, U16, U32, U64 } type;
+};
+
+#define FAULT(member, kind) \
+	{ \
+		offsetof(struct sim_nvme_options, member), kind \
+	}
+
+/* In the order of `fault_tokens`. */
+static const struct fault_name fault_names[] = {
+	FAULT(faults.drop_every, U64),
+	FAULT(faults.delay_every, U64),
+	FAULT(faults.delay_us, U32),
+	FAULT(faults.status_every, U64),
+	FAULT(faults.status, U16),
+	FAULT(faults.wrong_cid_every, U64),
+	FAULT(faults.duplicate_cid_every, U64),
+	FAULT(faults.unplug_after, U64),
+	FAULT(faults.truncate_after, U64),
+	FAULT(faults.fatal_after, U64),
+	FAULT(faults.stuck_ready, FLAG),
+	FAULT(faults.stuck_disable, FLAG),
+	FAULT(faults.ignore_abort, FLAG),
+	FAULT(server.fault_stall_after, U32),
+	FAULT(server.fault_close_after, U32),
+	FAULT(server.fault_short_after, U32),
+	FAULT(server.fault_oversize_after, U32),
+	FAULT(server.fault_wrong_id_after, U32),
+	FAULT(server.fault_error_after, U32),
+};
+
+static const char *const fault_tokens[] = {
+	"drop-every",
+	"delay-every",
+	"delay-us",
+	"status-every",
+	"status",
+	"wrong-cid-every",
+	"duplicate-cid-every",
+	"unplug-after",
+	"truncate-after",
+	"fatal-after",
+	"stuck-ready",
+	"stuck-disable",
+	"ignore-abort",
+	"server-stall-after",
+	"server-close-after",
+	"server-short-after",
+	"server-oversize-after",
+	"server-wrong-id-after",
+	"server-error-after",
+	NULL,
+};
+static_assert(ARRAY_SIZE(fault_tokens) == ARRAY_SIZE(fault_names) + 1, "a token for each name");
+
+static int unknown_fault(const char *name, struct weir_error *err)
+{
+	char known[WEIR_ERROR_TEXT];
+	size_t used = 0;
+
+	for (unsigned int i = 0; fault_tokens[i] && used < sizeof(known); i++)
+		used += (size_t)snprintf(known + used, sizeof(known) - used, " %s",
+					 fault_tokens[i]);
+	return weir_error_set(err, -EINVAL, "fault \"%.40s\" is not one of%s", name, known);
+}
+
+static int set_fault(unsigned int index, const char *value, struct sim_nvme_options *options,
+		     struct weir_error *err)
+{
+	static const uint64_t limits[] = { 0, UINT16_MAX >> 1, UINT32_MAX, UINT64_MAX };
+	const struct fault_name *fault = &fault_names[index];
+	void *member = (char *)options + fault->offset;
+	unsigned long long number;
+	char *end;
+
+	if (fault->type == FLAG) {
+		if (value)
+			return weir_error_set(err, -EINVAL, "fault %s takes no value",
+					      fault_tokens[index]);
+		*(bool *)member = true;
+		return 0;
+	}
+	errno = 0;
+	number = value ? strtoull(value, &end, 0) : 0;
+	if (!value || *value < '0' || *value > '9' || *end || errno)
+		return weir_error_set(err, -EINVAL, "fault %s=%s: the value is not a number",
+				      fault_tokens[index], value ? value : "");
+	if (number > limits[fault->type])
+		return weir_error_set(err, -EINVAL, "fault %s=%s is over %llu", fault_tokens[index],
+				      value, (unsigned long long)limits[fault->type]);
+	if (fault->type == U16)
+		*(uint16_t *)member = (uint16_t)number;
+	else if (fault->type == U32)
+		*(uint32_t *)member = (uint32_t)number;
+	else
+		*(uint64_t *)member = number;
+	return 0;
+}
+
+int sim_nvme_parse_faults(const char *spec, struct sim_nvme_options *options,
+			  struct weir_error *err)
+{
+	char *copy = strdup(spec), *rest = copy;
+	int error = 0;
+
+	if (!copy)
+		return weir_error_set(err, -ENOMEM, "no memory for a list of faults");
+	if (!*rest)
+		error = unknown_fault("", err);
+	while (!error && *rest) {
+		char *name = rest, *value;
+		int index = getsubopt(&rest, (char *const *)(uintptr_t)fault_tokens, &value);
+
+		error = index < 0 ? unknown_fault(name, err)
+				  : set_fault((unsigned int)index, value, options, err);
+	}
+	free(copy);
+	return error;
+}
+
+/* Those that concern I/O commands. */
+static bool faults_any(const struct sim_nvme_faults *faults)
+{
+	return faults->drop_every || faults->delay_every || faults->status_every ||
+	       faults->wrong_cid_every || faults->duplicate_cid_every || faults->unplug_after ||
+	       faults->truncate_after || faults->fatal_after;
+}
+
+int ctrl_faults_open(struct sim_nvme *nvme, struct weir_error *err)
+{
+	TAILQ_INIT(&nvme->held);
+	TAILQ_INIT(&nvme->held_free);
+	if (!faults_any(&nvme->options.faults))
+		return 0;
+	nvme->faults = &nvme->options.faults;
+	nvme->held_entries = calloc(HELD_MAX, sizeof(*nvme->held_entries));
+	if (!nvme->held_entries)
+		return weir_error_set(err, -ENOMEM, "no memory for commands that are held back");
+	for (unsigned int i = 0; i < HELD_MAX; i++)
+		TAILQ_INSERT_TAIL(&nvme->held_free, &nvme->held_entries[i], link);
+	return 0;
+}
+
+void ctrl_faults_close(struct sim_nvme *nvme)
+{
+	free(nvme->held_entries);
+}
+
+static void hold(struct sim_nvme *nvme, const struct ctrl_sq *sq, const struct nvme_sqe *sqe,
+		 uint64_t due_ns)
+{
+	struct ctrl_held *held = TAILQ_FIRST(&nvme->held_free);
+
+	if (!held)
+		return;
+	TAILQ_REMOVE(&nvme->held_free, held, link);
+	held->sqe = *sqe;
+	held->sqid = sq->qid;
+	held->due_ns = due_ns;
+	TAILQ_INSERT_TAIL(&nvme->held, held, link);
+}
+
+static void release(struct sim_nvme *nvme, struct ctrl_held *held)
+{
+	TAILQ_REMOVE(&nvme->held, held, link);
+	TAILQ_INSERT_HEAD(&nvme->held_free, held, link);
+}
+
+unsigned int ctrl_held_run(struct sim_nvme *nvme)
+{
+	uint64_t now = weir_now_ns();
+	struct ctrl_held *held = TAILQ_FIRST(&nvme->held), *next;
+	unsigned int done = 0;
+
+	for (; held; held = next) {
+		struct ctrl_sq *sq = &nvme->sqs[held->sqid];
+		struct nvme_sqe sqe = held->sqe;
+
+		next = TAILQ_NEXT(held, link);
+		if (!held->due_ns || held->due_ns > now || !ctrl_cq_room(nvme, sq->cq, 1))
+			continue;
+		release(nvme, held);
+		ctrl_io_run(nvme, sq, &sqe);
+		ctrl_interrupt(nvme, sq->cq);
+		done++;
+	}
+	return done;
+}
+
+bool ctrl_held_abort(struct sim_nvme *nvme, uint16_t sqid, uint16_t cid)
+{
+	struct ctrl_sq *sq = &nvme->sqs[sqid];
+	struct ctrl_held *held;
+
+	TAILQ_FOREACH (held, &nvme->held, link) {
+		if (held->sqid != sqid || held->sqe.cid != cid)
+			continue;
+		if (!ctrl_cq_room(nvme, sq->cq, 1))
+			return false;
+		ctrl_io_complete(nvme, sq, &held->sqe, cid, NVME_ABORT_REQUESTED);
+		release(nvme, held);
+		ctrl_interrupt(nvme, sq->cq);
+		return true;
+	}
+	return false;
+}
+
+void ctrl_held_forget(struct sim_nvme *nvme, uint16_t sqid)
+{
+	struct ctrl_held *held = TAILQ_FIRST(&nvme->held), *next;
+
+	for (; held; held = next) {
+		next = TAILQ_NEXT(held, link);
+		if (sqid == CTRL_QUEUE_PAIRS || held->sqid == sqid)
+			release(nvme, held);
+	}
+}
+
+/* The file behind BAR 0 ends; the client's next access to it faults. This side keeps pages of its
+ * own in its place and hears of no doorbell any more. */
+static void truncate_bar(struct sim_nvme *nvme)
+{
+	if (mmap(nvme->bar, nvme->bar_bytes, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED ||
+	    ftruncate(nvme->bar_fd, 0) < 0)
+		ctrl_fatal(nvme, "the file of BAR 0 cannot be cut");
+}
+
+static bool due(uint64_t every, uint64_t count)
+{
+	return every && count % every == 0;
+}
+
+void ctrl_faults_run(struct sim_nvme *nvme, struct ctrl_sq *sq, const struct nvme_sqe *sqe)
+{
+	const struct sim_nvme_faults *faults = nvme->faults;
+	uint64_t count = ++nvme->fault_commands;
+
+	if (count == faults->unplug_after) {
+		nvme->unplugged = true;
+		sim_server_unplug(nvme->server);
+		return;
+	}
+	if (count == faults->truncate_after)
+		truncate_bar(nvme);
+	if (faults->fatal_after && count >= faults->fatal_after) {
+		ctrl_fatal(nvme, "asked for by a fault");
+		return;
+	}
+	if (due(faults->drop_every, count)) {
+		hold(nvme, sq, sqe, 0);
+		return;
+	}
+	if (due(faults->delay_every, count)) {
+		hold(nvme, sq, sqe, weir_now_ns() + faults->delay_us * UINT64_C(1000));
+		return;
+	}
+	if (due(faults->status_every, count)) {
+		ctrl_io_complete(nvme, sq, sqe, sqe->cid, faults->status);
+		return;
+	}
+	if (due(faults->wrong_cid_every, count)) {
+		ctrl_io_complete(nvme, sq, sqe, sqe->cid | 0x8000, NVME_SUCCESS);
+		return;
+	}
+	ctrl_io_run(nvme, sq, sqe);
+	if (due(faults->duplicate_cid_every, count) && ctrl_cq_room(nvme, sq->cq, 1))
+		ctrl_io_complete(nvme, sq, sqe, sqe->cid, NVME_SUCCESS);
+}
