@@ -28,28 +28,29 @@ static void start_queue(struct nvme_fixture *f, const struct nvme_fixture_shape 
 	st->cq_entries = shape->cq_entries;
 	st->list_bytes = 4096;
 	st->vector = UINT32_MAX;
-	st->phase = 1;
-	st->nr_free = shape->depth;
 
 	f->lists = zeroed(shape->depth * (size_t)4096);
 	qp->state = st;
 	qp->trackers = (struct nvme_tracker *)(st + 1);
 	qp->free_cids = (uint32_t *)(qp->trackers + shape->depth);
-	qp->host_cids = qp->free_cids + shape->depth;
+	qp->refused_cids = qp->free_cids + shape->depth;
+	qp->nr_free = shape->depth;
 	for (unsigned int i = 0; i < shape->depth; i++)
 		qp->free_cids[i] = NVME_CMD_CID(shape->depth - 1 - i);
 	qp->sq = zeroed(shape->sq_entries * sizeof(qp->sq[0]));
 	qp->cq = zeroed(shape->cq_entries * sizeof(qp->cq[0]));
+	qp->next_sqe = qp->rung_sqe = qp->sq[0];
+	qp->sq_end = qp->sq[shape->sq_entries];
+	qp->next_cqe = qp->cq;
+	qp->cq_end = qp->cq + shape->cq_entries;
 	qp->lists = f->lists;
 	qp->lists_iova = NVME_FIXTURE_LISTS;
 	qp->depth = shape->depth;
+	qp->cid_end = NVME_CMD_CID(shape->depth);
 	qp->qid = 1;
-	qp->sq_mask = shape->sq_entries - 1;
-	qp->cq_mask = shape->cq_entries - 1;
 	qp->page_mask = 4095;
 	qp->active_word = NVME_TRACKER_ACTIVE;
 	qp->ack_after = (shape->cq_entries - 1 - shape->depth) / 2;
-	qp->next_cqe = qp->cq;
 	qp->expected = UINT64_C(1) << 48 | 1 << 16;
 	qp->sq_doorbell = &f->sq_doorbell;
 	qp->cq_doorbell = &f->cq_doorbell;
@@ -81,13 +82,12 @@ void nvme_fixture_start(struct nvme_fixture *f, const struct nvme_fixture_shape 
 			   1u << WEIR_NVME_DEALLOCATE | 1u << WEIR_NVME_WRITE_ZEROES;
 	f->ns = (struct weir_nvme_ns){
 		.nvme = f->nvme,
-		.blocks = shape->blocks,
 		.nsid = 7,
 		.max_blocks = shape->max_transfer >> shape->block_shift,
 		.block_bytes = 1u << shape->block_shift,
 		.block_shift = (uint8_t)shape->block_shift,
 	};
-	f->ns.fast_blocks = nvme_fast_blocks(f->nvme, &f->ns);
+	nvme_ns_resize(&f->ns, shape->blocks);
 	f->phase = 1;
 	start_queue(f, shape);
 }
@@ -107,13 +107,13 @@ bool nvme_fixture_fetch(struct nvme_fixture *f, uint64_t sqe[8])
 	if (f->sq_head == f->sq_doorbell)
 		return false;
 	memcpy(sqe, f->qp->sq[f->sq_head], 64);
-	f->sq_head = (f->sq_head + 1) & f->qp->sq_mask;
+	f->sq_head = (f->sq_head + 1) & (f->qp->state->sq_entries - 1);
 	return true;
 }
 
 bool nvme_fixture_cq_room(const struct nvme_fixture *f)
 {
-	return ((f->cq_tail + 1) & f->qp->cq_mask) != f->cq_doorbell;
+	return ((f->cq_tail + 1) & (f->qp->state->cq_entries - 1)) != f->cq_doorbell;
 }
 
 void nvme_fixture_post(struct nvme_fixture *f, uint16_t cid, uint16_t sq_id, uint16_t status,
@@ -126,7 +126,7 @@ void nvme_fixture_post(struct nvme_fixture *f, uint16_t cid, uint16_t sq_id, uin
 				  .sq_id = sq_id,
 				  .cid = cid,
 				  .status = (uint16_t)(status << 1 | f->phase) };
-	f->cq_tail = (f->cq_tail + 1) & f->qp->cq_mask;
+	f->cq_tail = (f->cq_tail + 1) & (f->qp->state->cq_entries - 1);
 	if (!f->cq_tail)
 		f->phase ^= 1;
 }

@@ -305,7 +305,7 @@ static void test_bad_namespace(void **state)
 	nvme_fixture_start(&f, &usual);
 	nvme_fixture_start(&other, &usual);
 	gone = f.ns;
-	gone.blocks = 0;
+	nvme_ns_resize(&gone, 0);
 	expect_refused(&f, NULL, &io, WEIR_NVME_HOST_NAMESPACE);
 	expect_refused(&f, &other.ns, &io, WEIR_NVME_HOST_NAMESPACE);
 	expect_refused(&f, &gone, &io, WEIR_NVME_HOST_NAMESPACE);

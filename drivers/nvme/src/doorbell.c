@@ -7,7 +7,7 @@
 
 /*
  * Whether a move of the doorbell from `old` to `new` passes the event index: then the controller
- * sleeps and has to be woken by the real doorbell. All values are 16-bit indices that wrap.
+ * sleeps and has to be woken by the real doorbell. All values are indices into the queue.
  */
 static bool passes(uint16_t event, uint16_t new, uint16_t old)
 {
@@ -18,7 +18,9 @@ void nvme_ring_slow(struct weir_nvme_qp *qp, unsigned int cq, uint32_t value)
 {
 	uint32_t *shadow = cq ? qp->shadow_cq : qp->shadow_sq;
 	volatile uint32_t *event = cq ? qp->event_cq : qp->event_sq;
-	uint32_t old = cq ? qp->state->cq_acked : qp->state->sq_rung;
+	uint32_t old = cq ? value - qp->unacked
+			  : (uint32_t)((uintptr_t)qp->rung_sqe - (uintptr_t)qp->sq) /
+				       sizeof(qp->sq[0]);
 
 	if (shadow) {
 		weir_dma_wmb(); /* entries before the shadow doorbell */

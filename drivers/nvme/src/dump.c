@@ -26,15 +26,17 @@ static void dump_registers(struct weir_nvme *nvme)
 static void dump_queue(struct weir_nvme *nvme, const struct weir_nvme_qp *qp)
 {
 	const struct nvme_qp_state *st = qp->state;
+	uint32_t tail = (uint32_t)((uintptr_t)qp->next_sqe - (uintptr_t)qp->sq) / sizeof(qp->sq[0]);
+	uint32_t head = (uint32_t)(qp->next_cqe - qp->cq);
 	unsigned int shown = 0;
 
 	weir_log_write(&nvme->log, WEIR_LOG_ERROR,
-		       "queue %u: depth %u, in flight %u, SQ tail %u (rung %u) of %u, "
-		       "CQ head %u (rung %u) of %u, phase %u",
-		       qp->qid, st->depth, st->depth - st->nr_free, st->sq_tail, st->sq_rung,
-		       st->sq_entries, st->cq_head, st->cq_acked, st->cq_entries, st->phase);
+		       "queue %u: depth %u, in flight %u, SQ tail %u of %u, CQ head %u of %u, "
+		       "%u not acknowledged, phase %u",
+		       qp->qid, qp->depth, qp->depth - qp->nr_free, tail, st->sq_entries, head,
+		       st->cq_entries, qp->unacked, (unsigned int)(qp->expected >> 48 & 1));
 	for (unsigned int i = 1; i <= LAST_ENTRIES && i <= st->sq_entries; i++) {
-		const uint64_t *sqe = qp->sq[(st->sq_tail - i) & qp->sq_mask];
+		const uint64_t *sqe = qp->sq[(tail - i) & (st->sq_entries - 1)];
 
 		weir_log_write(&nvme->log, WEIR_LOG_DEBUG,
 			       "queue %u SQ -%u: %016" PRIx64 " prp %016" PRIx64 " %016" PRIx64
@@ -42,14 +44,14 @@ static void dump_queue(struct weir_nvme *nvme, const struct weir_nvme_qp *qp)
 			       qp->qid, i, sqe[0], sqe[3], sqe[4], sqe[5], (uint32_t)sqe[6]);
 	}
 	for (unsigned int i = 1; i <= LAST_ENTRIES && i <= st->cq_entries; i++) {
-		const struct nvme_cqe *cqe = &qp->cq[(st->cq_head - i) & qp->cq_mask];
+		const struct nvme_cqe *cqe = &qp->cq[(head - i) & (st->cq_entries - 1)];
 
 		weir_log_write(&nvme->log, WEIR_LOG_DEBUG,
 			       "queue %u CQ -%u: %08" PRIx32 " sq %u head %u cid %u status %04x",
 			       qp->qid, i, cqe->dw0, cqe->sq_id, cqe->sq_head, cqe->cid,
 			       cqe->status);
 	}
-	for (unsigned int cid = 0; cid < st->depth && shown < LAST_ENTRIES; cid++) {
+	for (unsigned int cid = 0; cid < qp->depth && shown < LAST_ENTRIES; cid++) {
 		const struct nvme_tracker *tracker = &qp->trackers[cid];
 
 		if (tracker->state != NVME_TRACKER_ACTIVE &&

@@ -147,8 +147,10 @@ static int save_locked(struct weir_nvme *nvme, struct weir_state *state, struct 
 	for (unsigned int i = 0; i < nvme->nr_ns; i++)
 		save_ns(nvme->ns[i], ns++);
 	offsets = (uint64_t *)ns;
-	TAILQ_FOREACH (qp, &nvme->qps, link)
+	TAILQ_FOREACH (qp, &nvme->qps, link) {
+		nvme_qp_freeze(qp);
 		*offsets++ = weir_arena_state_offset(nvme->arena, qp->state);
+	}
 	rc = weir_state_put(state, RECORD, VERSION, saved, bytes, nvme->vector_fds,
 			    nvme->nr_vectors, err);
 	free(saved);
@@ -274,18 +276,16 @@ static int adopt_ns(struct weir_nvme *nvme, const struct saved_ns *saved, uint32
 			       (saved->metadata_inline ? saved->metadata_bytes : 0);
 
 	/* One that is gone, or never made sense, has no size. */
-	if (saved->nsid <= after || saved->nsid == NVME_NSID_ALL ||
-	    (saved->blocks &&
-	     (saved->block_shift < 9 || saved->block_shift > 16 || !saved->max_blocks ||
-	      saved->max_blocks > nvme->max_transfer / block_bytes ||
-	      saved->blocks > UINT64_MAX >> saved->block_shift)))
+	if (saved->nsid <= after || saved->nsid == NVME_NSID_ALL || saved->block_shift > 16 ||
+	    (saved->blocks && (saved->block_shift < 9 || !saved->max_blocks ||
+			       saved->max_blocks > nvme->max_transfer / block_bytes ||
+			       saved->blocks > UINT64_MAX >> saved->block_shift)))
 		return -EINVAL;
 	ns = aligned_alloc(WEIR_CACHE_LINE, weir_align_up(sizeof(*ns), WEIR_CACHE_LINE));
 	if (!ns)
 		return -ENOMEM;
 	*ns = (struct weir_nvme_ns){
 		.nvme = nvme,
-		.blocks = saved->blocks,
 		.nsid = saved->nsid,
 		.max_blocks = saved->max_blocks,
 		.block_shift = saved->block_shift,
@@ -295,8 +295,8 @@ static int adopt_ns(struct weir_nvme *nvme, const struct saved_ns *saved, uint32
 		.read_only = saved->read_only,
 		.boundary_blocks = saved->boundary_blocks,
 	};
-	ns->block_bytes = saved->blocks ? 1u << saved->block_shift : 0;
-	ns->fast_blocks = saved->blocks ? nvme_fast_blocks(nvme, ns) : 0;
+	ns->block_bytes = UINT64_C(1) << saved->block_shift;
+	nvme_ns_resize(ns, saved->blocks);
 	memcpy(ns->eui64, saved->eui64, sizeof(ns->eui64));
 	memcpy(ns->nguid, saved->nguid, sizeof(ns->nguid));
 	nvme->ns[nvme->nr_ns++] = ns;
@@ -327,7 +327,7 @@ static bool cids_consistent(const struct nvme_qp_state *st)
 	uint8_t seen[WEIR_NVME_MAX_DEPTH + 1] = { 0 };
 
 	if (!ids_consistent(free_cids, st->nr_free, NVME_TRACKER_FREE, st, seen) ||
-	    !ids_consistent(free_cids + st->depth, st->nr_host, NVME_TRACKER_HOST, st, seen))
+	    !ids_consistent(free_cids + st->depth, st->nr_refused, NVME_TRACKER_REFUSED, st, seen))
 		return false;
 	for (uint32_t cid = 0; cid < st->depth; cid++) {
 		if (!seen[cid] && trackers[cid].state != NVME_TRACKER_ACTIVE &&
@@ -349,7 +349,7 @@ static bool shape_consistent(const struct weir_nvme *nvme, const struct nvme_qp_
 	       st->cq_entries <= 65536 && st->sq_tail < st->sq_entries &&
 	       st->sq_rung < st->sq_entries && st->cq_head < st->cq_entries &&
 	       st->cq_acked < st->cq_entries && st->phase <= 1 && st->nr_free <= st->depth &&
-	       st->nr_host <= st->depth - st->nr_free && weir_is_power_of_two(st->list_bytes) &&
+	       st->nr_refused <= st->depth - st->nr_free && weir_is_power_of_two(st->list_bytes) &&
 	       st->list_bytes >= 64 && st->list_bytes <= 65536 &&
 	       arena_memory(nvme, st->cq_offset, st->cq_entries * sizeof(struct nvme_cqe)) &&
 	       arena_memory(nvme, st->lists_offset, lists) &&

@@ -133,19 +133,23 @@ static struct weir_nvme_ns *find_or_add(struct weir_nvme *nvme, uint32_t nsid)
 	return ns;
 }
 
-static void set_gone(struct weir_nvme_ns *ns)
+void nvme_ns_resize(struct weir_nvme_ns *ns, uint64_t blocks)
 {
-	atomic_store_explicit(&ns->blocks, 0, memory_order_relaxed);
+	uint64_t page = (UINT64_C(1) << ns->nvme->page_shift) >> ns->block_shift;
+	uint64_t fast = page < ns->max_blocks ? page : ns->max_blocks;
+
+	/* Bursts run meanwhile: a namespace that shrinks is small at once, on each path. */
+	ns->fast_blocks = fast;
+	ns->nsid_dword = (uint64_t)ns->nsid << 32;
+	atomic_store_explicit(&ns->fast_lbas,
+			      ns->metadata_bytes || blocks < fast ? 0 : blocks - fast + 1,
+			      memory_order_relaxed);
+	atomic_store_explicit(&ns->blocks, blocks, memory_order_relaxed);
 }
 
-/* What io.c's fast path takes: data that lies in two pages at any offset. */
-uint32_t nvme_fast_blocks(const struct weir_nvme *nvme, const struct weir_nvme_ns *ns)
+static void set_gone(struct weir_nvme_ns *ns)
 {
-	uint32_t page = 1u << nvme->page_shift >> ns->block_shift;
-
-	if (ns->metadata_bytes)
-		return 0;
-	return page < ns->max_blocks ? page : ns->max_blocks;
+	nvme_ns_resize(ns, 0);
 }
 
 /* Takes over what Identify Namespace says. Bursts that run at the same time see the old or the new
@@ -184,10 +188,9 @@ static int set_namespace(struct weir_nvme *nvme, struct weir_nvme_ns *ns,
 				      " bytes is over the maximum transfer of %u",
 				      ns->nsid, block_bytes, nvme->max_transfer);
 	ns->block_shift = (uint8_t)shift;
-	ns->block_bytes = 1u << shift;
+	ns->block_bytes = UINT64_C(1) << shift;
 	ns->max_blocks = most;
-	ns->fast_blocks = nvme_fast_blocks(nvme, ns);
-	atomic_store_explicit(&ns->blocks, blocks, memory_order_relaxed);
+	nvme_ns_resize(ns, blocks);
 	return 0;
 }
 

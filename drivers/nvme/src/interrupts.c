@@ -58,19 +58,11 @@ WEIR_EXPORT int weir_nvme_qp_fd(const struct weir_nvme_qp *qp)
 
 WEIR_EXPORT int weir_nvme_qp_arm(struct weir_nvme_qp *qp)
 {
-	struct nvme_qp_state *st = qp->state;
-
 	if (qp->fd < 0)
 		return -EOPNOTSUPP;
 	/* A controller interrupts for entries that it believes unseen: tell it of all that were. */
-	if (st->cq_acked != st->cq_head) {
-		if (qp->cq_doorbell)
-			weir_mmio_write32(qp->cq_doorbell, st->cq_head);
-		else
-			nvme_ring_slow(qp, 1, st->cq_head);
-		st->cq_acked = st->cq_head;
-	}
-	return weir_irq_arm(qp->nvme->dev, st->vector);
+	nvme_acknowledge(qp);
+	return weir_irq_arm(qp->nvme->dev, qp->state->vector);
 }
 
 WEIR_EXPORT int weir_nvme_qp_disarm(struct weir_nvme_qp *qp)

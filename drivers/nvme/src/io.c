@@ -44,13 +44,10 @@ static __attribute__((noinline, cold)) void refuse(struct weir_nvme_qp *qp, uint
 						   uint64_t cookie,
 						   enum weir_nvme_host_status status)
 {
-	struct nvme_qp_state *st = qp->state;
-
 	*tracker_of(qp->trackers, cid_dword) = (struct nvme_tracker){ .cookie = cookie,
-								      .state = NVME_TRACKER_HOST,
+								      .state = NVME_TRACKER_REFUSED,
 								      .tick = status };
-	qp->host_cids[st->nr_host++] = cid_dword;
-	qp->nr_attention = st->nr_host;
+	qp->refused_cids[qp->nr_refused++] = cid_dword;
 }
 
 static enum weir_nvme_host_status check_range(const struct weir_nvme_ns *ns, uint64_t blocks,
@@ -80,15 +77,19 @@ static uint64_t data_bytes(const struct weir_nvme_ns *ns, const struct weir_nvme
 }
 
 /* Every I/O that the fast path does not take: composes its entry, or says why it cannot be done. */
-static __attribute__((noinline, cold)) enum weir_nvme_host_status compose_any(
-	struct weir_nvme_qp *qp, const struct weir_nvme_ns *ns, uint64_t blocks,
-	const struct weir_nvme_io *io, uint32_t cid_dword, uint64_t sqe[8])
+static enum weir_nvme_host_status compose_any(struct weir_nvme_qp *qp,
+					      const struct weir_nvme_ns *ns,
+					      const struct weir_nvme_io *io, uint32_t cid_dword,
+					      uint64_t sqe[8])
 {
+	const uint64_t blocks = atomic_load_explicit(&ns->blocks, memory_order_relaxed);
 	enum weir_nvme_host_status status;
 	uint32_t dw10_11[2] = { (uint32_t)io->lba, (uint32_t)(io->lba >> 32) };
 	uint32_t dw12 = (uint32_t)io->flags << 24 | (io->blocks - 1);
 	uint64_t bytes = 0;
 
+	if (!blocks)
+		return WEIR_NVME_HOST_NAMESPACE;
 	if (io->reserved[0] | io->reserved[1])
 		return WEIR_NVME_HOST_RESERVED;
 	if (io->opcode > 15 || !(qp->nvme->opcodes & 1u << io->opcode))
@@ -144,101 +145,77 @@ static inline void store_entry(uint64_t *to, const uint64_t from[8])
 		to[i] = from[i];
 }
 
-/* The I/O in the slow way. Returns whether it took a submission entry. */
-static __attribute__((noinline)) bool post_any(struct weir_nvme_qp *qp,
-					       const struct weir_nvme_ns *ns, uint64_t blocks,
-					       const struct weir_nvme_io *io, uint32_t cid_dword,
-					       uint64_t *slot)
+static inline uint64_t *next_slot(const struct weir_nvme_qp *qp, uint64_t *sqe)
+{
+	sqe += 8;
+	return likely(sqe != qp->sq_end) ? sqe : qp->sq[0];
+}
+
+/* The I/O in the slow way. Returns the slot of the next. */
+static __attribute__((noinline)) uint64_t *post_any(struct weir_nvme_qp *qp,
+						    const struct weir_nvme_ns *ns,
+						    const struct weir_nvme_io *io,
+						    uint32_t cid_dword, uint64_t *slot)
 {
 	struct nvme_tracker *tracker = tracker_of(qp->trackers, cid_dword);
 	enum weir_nvme_host_status status;
 	uint64_t sqe[8];
 
-	status = compose_any(qp, ns, blocks, io, cid_dword, sqe);
+	status = compose_any(qp, ns, io, cid_dword, sqe);
 	if (status != WEIR_NVME_HOST_OK) {
 		refuse(qp, cid_dword, io->cookie, status);
-		return false;
+		return slot;
 	}
 	tracker->cookie = io->cookie;
 	*(uint64_t *)&tracker->state = qp->active_word;
 	store_entry(slot, sqe);
-	return true;
+	return next_slot(qp, slot);
 }
 
 /*
- * Fills entries for n I/Os, n at most the free command ids, and returns the new tail.
+ * Fills the entry of one I/O; false when it is not for the fast path.
  *
  * The fast path takes reads and writes without flags, of one range of at most a page (so of one
  * page or two), that end before the last few blocks of the namespace; its checks are chosen so that
- * whatever passes is well-formed. All else, malformed or not, is for post_any().
+ * whatever passes is well-formed. All else, malformed or not, is for post_any(). What is the same
+ * for all of a burst is read from memory anew: it is in the first-level cache, and costs less there
+ * than in registers that are short.
  */
-static __attribute__((always_inline)) inline uint32_t post_burst(struct weir_nvme_qp *qp,
-								 const struct weir_nvme_ns *ns,
-								 const struct weir_nvme_io *ios,
-								 unsigned int n)
+static __attribute__((always_inline)) inline bool post_fast(struct weir_nvme_qp *qp,
+							    const struct weir_nvme_ns *ns,
+							    const struct weir_nvme_io *io,
+							    uint32_t cid_dword, uint64_t *sqe)
 {
-	struct nvme_qp_state *st = qp->state;
-	struct nvme_tracker *trackers = qp->trackers;
-	const uint64_t blocks = atomic_load_explicit(&ns->blocks, memory_order_relaxed);
-	const uint64_t nsid = (uint64_t)ns->nsid << 32;
-	const uint64_t active_word = qp->active_word;
-	const uint64_t block_bytes = ns->block_bytes;
-	const uint64_t fast_blocks = ns->fast_blocks < blocks ? ns->fast_blocks : 0;
-	const uint64_t fast_lbas = blocks - fast_blocks; /* from here on nothing is too long */
-	const uint32_t *free_cid = qp->free_cids + st->nr_free;
-	uint32_t tail = st->sq_tail;
+	struct nvme_tracker *tracker = tracker_of(qp->trackers, cid_dword);
+	uint64_t first = load64(io); /* opcode, flags, nr_segments, blocks */
+	uint64_t nr = first >> 32, lba = io->lba, data = io->data;
+	uint64_t next_page = (data | qp->page_mask) + 1;
 
-	st->nr_free -= n;
-	st->submitted += n;
-	while (n) {
-		uint64_t *sqe = qp->sq[tail];
-		uint32_t run = qp->sq_mask + 1 - tail; /* entries before the ring wraps */
-		const struct weir_nvme_io *end = ios + (n < run ? n : run);
+	if (unlikely((uint32_t)first - 1 > 1 || nr - 1 >= ns->fast_blocks ||
+		     lba >= atomic_load_explicit(&ns->fast_lbas, memory_order_relaxed) ||
+		     (data & 3) || (io->metadata | io->reserved[0] | io->reserved[1])))
+		return false;
 
-		n -= (uint32_t)(end - ios);
-		for (; ios < end; ios++) {
-			uint64_t first = load64(ios); /* opcode, flags, nr_segments, blocks */
-			uint64_t nr = first >> 32;
-			uint64_t lba = ios->lba, data = ios->data;
-			uint32_t cid_dword = *--free_cid;
-			uint64_t next_page = (data | qp->page_mask) + 1;
-			struct nvme_tracker *tracker = tracker_of(trackers, cid_dword);
-
-			if (unlikely((uint32_t)first - 1 > 1 || nr - 1 >= fast_blocks ||
-				     lba > fast_lbas || (data & 3) ||
-				     (ios->metadata | ios->reserved[0] | ios->reserved[1]))) {
-				if (post_any(qp, ns, blocks, ios, cid_dword, sqe))
-					sqe += 8;
-				continue;
-			}
-			tracker->cookie = ios->cookie;
-			*(uint64_t *)&tracker->state = active_word;
-			sqe[0] = (uint32_t)first | cid_dword | nsid;
-			/* sqe[1], dwords 2 and 3, is zero from the start and in every command */
-			sqe[2] = 0;
-			sqe[3] = data;
-			sqe[4] = data + nr * block_bytes > next_page ? next_page : 0;
-			sqe[5] = lba;
-			sqe[6] = nr - 1;
-			sqe[7] = 0;
-			sqe += 8;
-		}
-		tail = (uint32_t)(((uintptr_t)sqe - (uintptr_t)qp->sq) / sizeof(qp->sq[0])) &
-		       qp->sq_mask;
-	}
-	st->sq_tail = tail;
-	return tail;
+	tracker->cookie = io->cookie;
+	*(uint64_t *)&tracker->state = qp->active_word;
+	sqe[0] = (uint32_t)first | cid_dword | ns->nsid_dword;
+	/* sqe[1], dwords 2 and 3, is zero from the start and in every command */
+	sqe[2] = 0;
+	sqe[3] = data;
+	sqe[4] = data + nr * ns->block_bytes > next_page ? next_page : 0;
+	sqe[5] = lba;
+	sqe[6] = nr - 1;
+	sqe[7] = 0;
+	return true;
 }
 
 static __attribute__((noinline, cold)) int refuse_burst(struct weir_nvme_qp *qp,
 							const struct weir_nvme_io *ios,
 							unsigned int n)
 {
-	struct nvme_qp_state *st = qp->state;
-
 	for (unsigned int i = 0; i < n; i++)
-		refuse(qp, qp->free_cids[--st->nr_free], ios[i].cookie, WEIR_NVME_HOST_NAMESPACE);
-	st->submitted += n;
+		refuse(qp, qp->free_cids[--qp->nr_free], ios[i].cookie, WEIR_NVME_HOST_NAMESPACE);
+	qp->submitted += n;
 	return (int)n;
 }
 
@@ -247,68 +224,103 @@ static __attribute__((noinline, cold)) int submit_not_live(uint32_t control)
 	return control == NVME_QP_DEAD ? -ENODEV : 0;
 }
 
-/* Whether a namespace may be used on a queue pair: it is this controller's, and it is there. */
-static inline bool ns_usable(const struct weir_nvme_qp *qp, const struct weir_nvme_ns *ns)
+static uint32_t tail_of(const struct weir_nvme_qp *qp)
 {
-	return ns && ns->nvme == qp->nvme &&
-	       atomic_load_explicit(&ns->blocks, memory_order_relaxed);
+	return (uint32_t)(((uintptr_t)qp->next_sqe - (uintptr_t)qp->sq) / sizeof(qp->sq[0]));
 }
 
-static inline void ring_to(struct weir_nvme_qp *qp, uint32_t tail)
+static __attribute__((noinline, cold)) int ring_unmapped(struct weir_nvme_qp *qp, unsigned int n)
 {
+	nvme_ring_slow(qp, 0, tail_of(qp));
+	qp->rung_sqe = qp->next_sqe;
+	return (int)n;
+}
+
+/* Rings if entries were added since, and passes n on: the last step of a burst. */
+static inline int ring(struct weir_nvme_qp *qp, unsigned int n)
+{
+	if (unlikely(qp->next_sqe == qp->rung_sqe))
+		return (int)n;
 	weir_dma_wmb();
-	if (likely(qp->sq_doorbell))
-		weir_mmio_write32(qp->sq_doorbell, tail);
-	else
-		nvme_ring_slow(qp, 0, tail);
-	qp->state->sq_rung = tail;
+	if (unlikely(!qp->sq_doorbell))
+		return ring_unmapped(qp, n);
+	weir_mmio_write32(qp->sq_doorbell, tail_of(qp));
+	qp->rung_sqe = qp->next_sqe;
+	return (int)n;
+}
+
+static __attribute__((noinline)) int submit_burst(struct weir_nvme_qp *qp,
+						  const struct weir_nvme_ns *ns,
+						  const struct weir_nvme_io *ios, unsigned int n)
+{
+	const struct weir_nvme_io *end = ios + n;
+	const uint32_t *free_cid = qp->free_cids + qp->nr_free;
+	uint64_t *sqe = qp->next_sqe;
+
+	qp->nr_free -= n;
+	qp->submitted += n;
+	for (; ios < end; ios++) {
+		uint32_t cid_dword = *--free_cid;
+
+		if (likely(post_fast(qp, ns, ios, cid_dword, sqe)))
+			sqe = next_slot(qp, sqe);
+		else
+			sqe = post_any(qp, ns, ios, cid_dword, sqe);
+	}
+	qp->next_sqe = sqe;
+	return ring(qp, n);
 }
 
 WEIR_EXPORT int weir_nvme_submit(struct weir_nvme_qp *qp, const struct weir_nvme_ns *ns,
 				 const struct weir_nvme_io *ios, unsigned int n)
 {
 	uint32_t control = atomic_load_explicit(&qp->control, memory_order_acquire);
-	uint32_t nr_free = qp->state->nr_free;
-	uint32_t tail;
 
 	if (unlikely(control != NVME_QP_LIVE))
 		return submit_not_live(control);
-	if (n > nr_free)
-		n = nr_free;
-	if (unlikely(!ns_usable(qp, ns)))
+	if (n > qp->nr_free)
+		n = qp->nr_free;
+	if (unlikely(!ns || ns->nvme != qp->nvme))
 		return refuse_burst(qp, ios, n);
-	tail = post_burst(qp, ns, ios, n);
-	if (tail != qp->state->sq_rung)
-		ring_to(qp, tail);
-	return (int)n;
+	if (n != 1 ||
+	    unlikely(!post_fast(qp, ns, ios, qp->free_cids[qp->nr_free - 1], qp->next_sqe)))
+		return submit_burst(qp, ns, ios, n);
+	qp->nr_free--;
+	qp->submitted++;
+	qp->next_sqe = next_slot(qp, qp->next_sqe);
+	return ring(qp, 1);
 }
 
 WEIR_EXPORT int weir_nvme_post(struct weir_nvme_qp *qp, const struct weir_nvme_ns *ns,
 			       const struct weir_nvme_io *io)
 {
 	uint32_t control = atomic_load_explicit(&qp->control, memory_order_acquire);
+	uint32_t cid_dword;
 
 	if (unlikely(control != NVME_QP_LIVE))
 		return submit_not_live(control);
-	if (!qp->state->nr_free)
+	if (!qp->nr_free)
 		return 0;
-	if (unlikely(!ns_usable(qp, ns)))
+	if (unlikely(!ns || ns->nvme != qp->nvme))
 		return refuse_burst(qp, io, 1);
-	post_burst(qp, ns, io, 1);
+	cid_dword = qp->free_cids[--qp->nr_free];
+	qp->submitted++;
+	if (likely(post_fast(qp, ns, io, cid_dword, qp->next_sqe)))
+		qp->next_sqe = next_slot(qp, qp->next_sqe);
+	else
+		qp->next_sqe = post_any(qp, ns, io, cid_dword, qp->next_sqe);
 	return 1;
 }
 
 WEIR_EXPORT void weir_nvme_ring(struct weir_nvme_qp *qp)
 {
-	uint32_t tail = qp->state->sq_tail;
-
-	if (tail != qp->state->sq_rung &&
-	    atomic_load_explicit(&qp->control, memory_order_acquire) == NVME_QP_LIVE)
-		ring_to(qp, tail);
+	if (likely(atomic_load_explicit(&qp->control, memory_order_acquire) == NVME_QP_LIVE))
+		ring(qp, 0);
 }
 
 /* The controller completed something that it was not given: it cannot be trusted with anything. */
-static __attribute__((noinline, cold)) void bad_completion(struct weir_nvme_qp *qp, uint64_t second)
+static __attribute__((noinline, cold)) int bad_completion(struct weir_nvme_qp *qp, uint64_t second,
+							  unsigned int n)
 {
 	unsigned int cid = second >> 32 & 0xffff, sq_id = second >> 16 & 0xffff;
 	struct weir_error why;
@@ -331,27 +343,27 @@ static __attribute__((noinline, cold)) void bad_completion(struct weir_nvme_qp *
 	pthread_mutex_lock(&qp->nvme->lock);
 	nvme_fail(qp->nvme, &why);
 	pthread_mutex_unlock(&qp->nvme->lock);
+	return (int)n;
 }
 
-/* Whether a completion that is not of an active command is of one that is being aborted. */
-static __attribute__((noinline, cold)) bool completes_abort(const struct weir_nvme_qp *qp,
-							    uint64_t second)
+void nvme_acknowledge(struct weir_nvme_qp *qp)
 {
-	unsigned int cid = second >> 32 & 0xffff;
+	uint32_t head = (uint32_t)(qp->next_cqe - qp->cq);
 
-	return cid < qp->depth && qp->trackers[cid].state == NVME_TRACKER_ABORTING;
-}
-
-/* Gives entries back to the controller. */
-static inline void acknowledge(struct weir_nvme_qp *qp, uint32_t head)
-{
 	if (unlikely(atomic_load_explicit(&qp->control, memory_order_relaxed) != NVME_QP_LIVE))
 		return;
 	if (likely(qp->cq_doorbell))
 		weir_mmio_write32(qp->cq_doorbell, head);
 	else
 		nvme_ring_slow(qp, 1, head);
-	qp->state->cq_acked = head;
+	qp->unacked = 0;
+}
+
+/* Gives the entries that were taken back to the controller, and passes n on. */
+static __attribute__((noinline)) int acknowledge(struct weir_nvme_qp *qp, unsigned int n)
+{
+	nvme_acknowledge(qp);
+	return (int)n;
 }
 
 static inline void done_set(struct weir_nvme_done *done, uint64_t cookie, uint64_t result,
@@ -366,83 +378,75 @@ static inline void done_set(struct weir_nvme_done *done, uint64_t cookie, uint64
 /* A new entry is one whose phase is ours; its queue is checked with the same comparison. */
 #define CQE_CHECKED (CQE_PHASE | UINT64_C(0xffff0000))
 
-/* Takes up to max new completion entries. */
-static unsigned int poll_burst(struct weir_nvme_qp *qp, struct weir_nvme_done *done,
-			       unsigned int max)
+/* The end of a burst of n completions: the next entry to look at is cqe. */
+static inline void poll_end(struct weir_nvme_qp *qp, const struct nvme_cqe *cqe, unsigned int n)
 {
-	struct nvme_qp_state *st = qp->state;
-	struct nvme_tracker *trackers = qp->trackers;
-	const uint32_t depth_dword = qp->depth << NVME_CID_SHIFT;
-	const struct nvme_cqe *cqe = qp->next_cqe;
-	uint32_t *free_cid = qp->free_cids + st->nr_free;
-	uint64_t expected = qp->expected, second = expected;
-	unsigned int left = max, taken;
-	uint32_t head;
-
-	while (left) {
-		uint32_t run = qp->cq_mask + 1 - (uint32_t)(cqe - qp->cq);
-		struct weir_nvme_done *end = done + (left < run ? left : run), *from = done;
-
-		for (; done < end; done++, cqe++) {
-			struct nvme_tracker *tracker;
-			uint32_t cid_dword;
-
-			second = nvme_load_once(&cqe->sq_head); /* sq_head, sq_id, cid, status */
-			if ((second ^ expected) & CQE_CHECKED)
-				break;
-			weir_dma_rmb();
-			cid_dword = (uint32_t)(second >> (32 - NVME_CID_SHIFT)) & NVME_CID_MASK;
-			tracker = tracker_of(trackers, cid_dword);
-			if (unlikely(cid_dword >= depth_dword ||
-				     tracker->state != NVME_TRACKER_ACTIVE) &&
-			    !completes_abort(qp, second))
-				break;
-			done_set(done, tracker->cookie, nvme_load_once(cqe), second >> 49);
-			tracker->state = NVME_TRACKER_FREE;
-			*free_cid++ = cid_dword;
-		}
-		left -= (unsigned int)(done - from);
-		if (cqe == qp->cq + qp->cq_mask + 1) {
-			cqe = qp->cq;
-			expected ^= CQE_PHASE;
-		}
-		if (done < end)
-			break;
-	}
-
-	taken = max - left;
-	head = (uint32_t)(cqe - qp->cq);
 	qp->next_cqe = cqe;
-	qp->expected = expected;
-	st->cq_head = head;
-	st->phase = expected >> 48 & 1;
-	st->nr_free += taken;
-	st->completed += taken;
-	if (unlikely(left && !((second ^ expected) & CQE_PHASE)))
-		bad_completion(qp, second);
-	else if (((head - st->cq_acked) & qp->cq_mask) > qp->ack_after)
-		acknowledge(qp, head);
-	return taken;
+	qp->nr_free += n;
+	qp->unacked += n;
+}
+
+/* Takes up to max new completion entries. What is unusual is left by tail calls: the loop keeps its
+ * registers. */
+static __attribute__((noinline)) int poll_burst(struct weir_nvme_qp *qp,
+						struct weir_nvme_done *done, unsigned int max)
+{
+	const struct nvme_cqe *cqe = qp->next_cqe;
+	struct weir_nvme_done *end = done + max;
+	uint32_t *free_cid = qp->free_cids + qp->nr_free;
+	uint64_t second;
+	unsigned int n;
+
+	for (; done < end; done++) {
+		struct nvme_tracker *tracker;
+		uint32_t cid_dword;
+
+		second = nvme_load_once(&cqe->sq_head); /* sq_head, sq_id, cid, status */
+		if ((second ^ qp->expected) & CQE_CHECKED) {
+			if (likely((second ^ qp->expected) & CQE_PHASE))
+				break;
+			goto bad; /* new, but of another queue */
+		}
+		weir_dma_rmb();
+		cid_dword = (uint32_t)(second >> (32 - NVME_CID_SHIFT)) & NVME_CID_MASK;
+		tracker = tracker_of(qp->trackers, cid_dword);
+		if (unlikely(cid_dword >= qp->cid_end || tracker->state < NVME_TRACKER_ACTIVE))
+			goto bad;
+		done_set(done, tracker->cookie, nvme_load_once(cqe), second >> 49);
+		tracker->state = NVME_TRACKER_FREE;
+		*free_cid++ = cid_dword;
+		if (unlikely(++cqe == qp->cq_end)) {
+			cqe = qp->cq;
+			qp->expected ^= CQE_PHASE;
+		}
+	}
+	n = max - (unsigned int)(end - done);
+	poll_end(qp, cqe, n);
+	if (qp->unacked > qp->ack_after)
+		return acknowledge(qp, n);
+	return (int)n;
+
+bad:
+	n = max - (unsigned int)(end - done);
+	poll_end(qp, cqe, n);
+	return bad_completion(qp, second, n);
 }
 
 /* Returns up to max of the I/Os that were refused. */
 static unsigned int poll_refused(struct weir_nvme_qp *qp, struct weir_nvme_done *done,
 				 unsigned int max)
 {
-	struct nvme_qp_state *st = qp->state;
 	unsigned int n = 0;
 
-	while (n < max && st->nr_host) {
-		uint32_t cid_dword = qp->host_cids[--st->nr_host];
+	while (n < max && qp->nr_refused) {
+		uint32_t cid_dword = qp->refused_cids[--qp->nr_refused];
 		struct nvme_tracker *tracker = tracker_of(qp->trackers, cid_dword);
 
 		done_set(&done[n++], tracker->cookie, 0, (uint64_t)tracker->tick << 16);
 		tracker->state = NVME_TRACKER_FREE;
-		qp->free_cids[st->nr_free++] = cid_dword;
+		qp->free_cids[qp->nr_free++] = cid_dword;
 	}
-	qp->nr_attention = st->nr_host;
-	st->completed += n;
-	st->host_failed += n;
+	qp->host_failed += n;
 	return n;
 }
 
@@ -450,7 +454,6 @@ static unsigned int poll_refused(struct weir_nvme_qp *qp, struct weir_nvme_done 
 static unsigned int poll_abandoned(struct weir_nvme_qp *qp, struct weir_nvme_done *done,
 				   unsigned int max, enum weir_nvme_host_status status)
 {
-	struct nvme_qp_state *st = qp->state;
 	unsigned int n = 0;
 
 	for (unsigned int cid = 0; cid < qp->depth && n < max; cid++) {
@@ -460,10 +463,9 @@ static unsigned int poll_abandoned(struct weir_nvme_qp *qp, struct weir_nvme_don
 			continue;
 		done_set(&done[n++], tracker->cookie, 0, (uint64_t)status << 16);
 		tracker->state = NVME_TRACKER_FREE;
-		qp->free_cids[st->nr_free++] = NVME_CMD_CID(cid);
+		qp->free_cids[qp->nr_free++] = NVME_CMD_CID(cid);
 	}
-	st->completed += n;
-	st->host_failed += n;
+	qp->host_failed += n;
 	return n;
 }
 
@@ -478,7 +480,7 @@ static __attribute__((noinline, cold)) int poll_slow(struct weir_nvme_qp *qp,
 		return (int)n;
 	/* What a stopped controller completed counts; what a dead one says does not. */
 	if (control != NVME_QP_DEAD)
-		n += poll_burst(qp, done + n, max - n);
+		n += (unsigned int)poll_burst(qp, done + n, max - n);
 	if (control == NVME_QP_LIVE || n == max)
 		return (int)n;
 
@@ -487,8 +489,8 @@ static __attribute__((noinline, cold)) int poll_slow(struct weir_nvme_qp *qp,
 	if (n)
 		return (int)n;
 	if (control == NVME_QP_DEAD)
-		return qp->state->nr_free == qp->depth ? -ENODEV : 0;
-	if (qp->state->nr_free == qp->depth)
+		return qp->nr_free == qp->depth ? -ENODEV : 0;
+	if (qp->nr_free == qp->depth)
 		atomic_compare_exchange_strong_explicit(&qp->control, &control, NVME_QP_PARKED,
 							memory_order_release, memory_order_relaxed);
 	return 0;
@@ -499,9 +501,9 @@ WEIR_EXPORT int weir_nvme_poll(struct weir_nvme_qp *qp, struct weir_nvme_done *d
 {
 	uint32_t control = atomic_load_explicit(&qp->control, memory_order_acquire);
 
-	if (unlikely(control | qp->nr_attention))
+	if (unlikely(control | qp->nr_refused))
 		return poll_slow(qp, done, max);
 	if ((nvme_load_once(&qp->next_cqe->sq_head) ^ qp->expected) & CQE_PHASE)
 		return 0;
-	return (int)poll_burst(qp, done, max);
+	return poll_burst(qp, done, max);
 }

@@ -42,38 +42,26 @@ enum nvme_qp_control {
 struct nvme_tracker {
 	uint64_t cookie;
 	uint32_t state; /* enum nvme_tracker_state */
-	uint32_t tick; /* qp->tick when it was posted; the host status for NVME_TRACKER_HOST */
+	uint32_t tick; /* qp->tick when it was posted; the host status of a refused one */
 };
 static_assert(sizeof(struct nvme_tracker) == 16, "a tracker is a quarter of a line");
 
+/* In this order: the controller may complete what is at least active. */
 enum nvme_tracker_state {
 	NVME_TRACKER_FREE = 0,
-	NVME_TRACKER_ACTIVE = 1,
-	NVME_TRACKER_ABORTING = 2, /* active, and an Abort command was sent */
-	NVME_TRACKER_HOST = 3, /* never reached the controller */
+	NVME_TRACKER_REFUSED = 1, /* never reached the controller */
+	NVME_TRACKER_ACTIVE = 2,
+	NVME_TRACKER_ABORTING = 3, /* active, and an Abort command was sent */
 };
 
 #define NVME_QP_STATE_VERSION 1
 
 /*
  * All of a queue pair that a successor process needs. It lies in the arena's state memory, where no
- * device can write; offsets, never pointers.
+ * device can write; offsets and indices, never pointers. The trackers and the stacks of ids behind
+ * it are the live ones; the cursors are the handle's and are written here by nvme_qp_freeze().
  */
 struct nvme_qp_state {
-	/* hot: written once per burst */
-	uint32_t sq_tail; /* next entry to fill */
-	uint32_t sq_rung; /* what the doorbell was told */
-	uint32_t cq_head; /* next entry to look at */
-	uint32_t cq_acked; /* what the doorbell was told */
-	uint32_t phase; /* of new entries: 1 or 0 */
-	uint32_t nr_free; /* command ids on the stack */
-	uint32_t nr_host; /* ids in `host_cids` */
-	uint32_t tick; /* coarse time of the last sweep, for trackers */
-	uint64_t submitted;
-	uint64_t completed;
-	uint64_t host_failed;
-	uint64_t aborts;
-	/* cold */
 	uint32_t version;
 	uint32_t qid;
 	uint32_t sq_entries; /* a power of two */
@@ -86,6 +74,19 @@ struct nvme_qp_state {
 	uint64_t cq_offset; /* in the arena */
 	uint64_t lists_offset; /* in the arena */
 	uint64_t clock_base; /* first time given to sweep; 0: none yet */
+
+	uint32_t sq_tail; /* next entry to fill */
+	uint32_t sq_rung; /* what the doorbell was told */
+	uint32_t cq_head; /* next entry to look at */
+	uint32_t cq_acked; /* what the doorbell was told */
+	uint32_t phase; /* of new entries: 1 or 0 */
+	uint32_t tick; /* coarse time of the last sweep */
+	uint32_t nr_free; /* ids on the free stack */
+	uint32_t nr_refused; /* ids on the stack of refused ones */
+	uint64_t submitted;
+	uint64_t host_failed;
+	uint64_t aborts;
+	uint64_t reserved;
 	/*
 	 * depth trackers, then the stack of free ids and that of refused ones, depth each, ids as
 	 * they stand in command dword 0
@@ -95,30 +96,35 @@ struct nvme_qp_state {
 /* A queue pair's handle in this process. The first lines are the owner's; nobody else writes them.
  */
 struct weir_nvme_qp {
-	/* read by every poll */
-	const struct nvme_cqe *next_cqe; /* &cq[state->cq_head] */
-	struct nvme_qp_state *state;
-	uint64_t expected; /* the phase and the queue id, where they are in the second half of an
-			      entry */
+	/* poll */
+	const struct nvme_cqe *next_cqe;
+	uint64_t expected; /* phase and queue id, where they are in the second half of an entry */
 	struct nvme_tracker *trackers;
-	uint32_t *free_cids; /* as they stand in command dword 0 */
-	const struct nvme_cqe *cq;
-	uint32_t nr_attention; /* state->nr_host */
-	uint32_t depth;
-	uint32_t qid;
-	uint32_t cq_mask;
-	/* read by every submit */
+	uint32_t *free_cids; /* a stack, as they stand in command dword 0 */
+	uint32_t nr_free;
+	uint32_t nr_refused; /* ids in refused_cids */
+	const struct nvme_cqe *cq, *cq_end;
+	uint32_t cid_end; /* depth, as it would stand in command dword 0 */
+	uint32_t unacked; /* completions that the controller was not told of */
+	/* submit */
+	uint64_t *next_sqe;
+	uint64_t *rung_sqe; /* next_sqe when the doorbell was rung */
+	uint64_t *sq_end;
 	uint64_t (*sq)[8];
 	volatile void *sq_doorbell; /* NULL: ring by nvme_ring_slow() */
-	volatile void *cq_doorbell;
 	struct weir_nvme *nvme;
 	uint64_t page_mask; /* bytes of a controller page, less one */
 	uint64_t active_word; /* NVME_TRACKER_ACTIVE and the tick, as a tracker holds them */
-	uint32_t sq_mask;
-	uint32_t ack_after; /* completions that may stay unacknowledged */
+	uint64_t submitted;
 
 	/* cold */
-	uint32_t *host_cids;
+	uint32_t ack_after; /* completions that may stay unacknowledged */
+	uint32_t depth;
+	uint32_t qid;
+	volatile void *cq_doorbell;
+	uint64_t host_failed;
+	uint32_t *refused_cids;
+	struct nvme_qp_state *state;
 	uint8_t *lists;
 	uint64_t lists_iova;
 	uint64_t sq_iova, cq_iova;
@@ -134,11 +140,14 @@ struct weir_nvme_qp {
 /* A namespace. The first line is read by every burst and changes only when the namespace does. */
 struct weir_nvme_ns {
 	struct weir_nvme *nvme;
+	/* LBAs from which an I/O of fast_blocks still ends inside; 0: the fast path takes none */
+	_Atomic uint64_t fast_lbas;
+	uint64_t fast_blocks; /* most blocks that the fast path takes: a page's */
+	uint64_t block_bytes; /* without metadata */
+	uint64_t nsid_dword; /* the id, as it stands in command dwords 0 and 1 */
 	_Atomic uint64_t blocks; /* 0: it is gone */
 	uint32_t nsid;
-	uint32_t fast_blocks; /* most blocks that the fast path takes: a page's, 0 with metadata */
 	uint32_t max_blocks; /* most blocks of any I/O */
-	uint32_t block_bytes; /* 1 << block_shift */
 	uint8_t block_shift;
 	uint8_t metadata_inline;
 	uint16_t metadata_bytes;
@@ -275,12 +284,14 @@ void nvme_event_add(struct weir_nvme *nvme, enum weir_nvme_event_type type, uint
 
 /* identify.c: with the lock held */
 int nvme_identify_controller(struct weir_nvme *nvme, struct weir_error *err);
-uint32_t nvme_fast_blocks(const struct weir_nvme *nvme, const struct weir_nvme_ns *ns);
+/* Sets the size of a namespace, and what follows from it, the rest of which is filled in. */
+void nvme_ns_resize(struct weir_nvme_ns *ns, uint64_t blocks);
 int nvme_identify_namespaces(struct weir_nvme *nvme, struct weir_error *err);
 
 /* queue.c: with the lock held */
 int nvme_qp_connect(struct weir_nvme_qp *qp, struct weir_error *err); /* tells the controller */
 void nvme_qp_attach_state(struct weir_nvme_qp *qp); /* derives the handle from its state */
+void nvme_qp_freeze(struct weir_nvme_qp *qp); /* writes the handle's cursors to its state */
 void nvme_qp_clear(struct weir_nvme_qp *qp); /* rings and indices as new */
 struct weir_nvme_qp *nvme_qp_alloc(struct weir_nvme *nvme);
 void nvme_qp_free(struct weir_nvme_qp *qp);
@@ -293,6 +304,7 @@ void nvme_vectors_release(struct weir_nvme *nvme);
 /* data.c and doorbell.c: the owner's */
 int nvme_describe(struct weir_nvme_qp *qp, unsigned int cid, uint64_t sqe[8],
 		  const struct weir_nvme_io *io, uint64_t bytes);
+void nvme_acknowledge(struct weir_nvme_qp *qp);
 void nvme_ring_slow(struct weir_nvme_qp *qp, unsigned int cq, uint32_t value);
 
 /* cmb.c: with the lock held */

@@ -67,20 +67,22 @@ void nvme_qp_attach_state(struct weir_nvme_qp *qp)
 	uint8_t *base = weir_arena_base(nvme->arena);
 	uint64_t sq_doorbell = nvme_doorbell_offset(nvme, st->qid, 0);
 	uint64_t cq_doorbell = nvme_doorbell_offset(nvme, st->qid, 1);
-	uint32_t slack = st->cq_entries - 1 - st->depth;
 
 	_Static_assert(sizeof(*st) % WEIR_CACHE_LINE == 0, "trackers begin on a line");
 
 	qp->trackers = (struct nvme_tracker *)(st + 1);
 	qp->free_cids = (uint32_t *)(qp->trackers + st->depth);
-	qp->host_cids = qp->free_cids + st->depth;
+	qp->refused_cids = qp->free_cids + st->depth;
+	qp->nr_free = st->nr_free;
+	qp->nr_refused = st->nr_refused;
 	qp->depth = st->depth;
+	qp->cid_end = NVME_CMD_CID(st->depth);
 	qp->qid = st->qid;
-	qp->sq_mask = st->sq_entries - 1;
-	qp->cq_mask = st->cq_entries - 1;
 	qp->page_mask = (UINT64_C(1) << nvme->page_shift) - 1;
 	qp->active_word = NVME_TRACKER_ACTIVE | (uint64_t)st->tick << 32;
-	qp->ack_after = slack / 2;
+	qp->submitted = st->submitted;
+	qp->host_failed = st->host_failed;
+	qp->ack_after = (st->cq_entries - 1 - st->depth) / 2;
 
 	if (st->sq_in_cmb) {
 		qp->sq = (void *)(uintptr_t)weir_device_bar(nvme->dev, nvme->cmb.bar,
@@ -95,9 +97,15 @@ void nvme_qp_attach_state(struct weir_nvme_qp *qp)
 	qp->cq_iova = weir_arena_iova(nvme->arena) + st->cq_offset;
 	qp->lists = base + st->lists_offset;
 	qp->lists_iova = weir_arena_iova(nvme->arena) + st->lists_offset;
+	if (qp->sq) {
+		qp->next_sqe = qp->sq[st->sq_tail];
+		qp->rung_sqe = qp->sq[st->sq_rung];
+		qp->sq_end = qp->sq[st->sq_entries];
+	}
 	qp->next_cqe = &qp->cq[st->cq_head];
+	qp->cq_end = &qp->cq[st->cq_entries];
 	qp->expected = (uint64_t)st->phase << 48 | st->qid << 16;
-	qp->nr_attention = st->nr_host;
+	qp->unacked = (st->cq_head - st->cq_acked) & (st->cq_entries - 1);
 
 	qp->sq_doorbell = qp->cq_doorbell = NULL;
 	qp->shadow_sq = qp->shadow_cq = NULL;
@@ -114,24 +122,48 @@ void nvme_qp_attach_state(struct weir_nvme_qp *qp)
 		qp->fd = nvme->vector_fds[st->vector];
 }
 
+static uint32_t sq_index(const struct weir_nvme_qp *qp, const uint64_t *sqe)
+{
+	return (uint32_t)((uintptr_t)sqe - (uintptr_t)qp->sq) / sizeof(qp->sq[0]);
+}
+
+void nvme_qp_freeze(struct weir_nvme_qp *qp)
+{
+	struct nvme_qp_state *st = qp->state;
+
+	st->sq_tail = sq_index(qp, qp->next_sqe);
+	st->sq_rung = sq_index(qp, qp->rung_sqe);
+	st->cq_head = (uint32_t)(qp->next_cqe - qp->cq);
+	st->cq_acked = (st->cq_head - qp->unacked) & (st->cq_entries - 1);
+	st->phase = qp->expected >> 48 & 1;
+	st->tick = (uint32_t)(qp->active_word >> 32);
+	st->nr_free = qp->nr_free;
+	st->nr_refused = qp->nr_refused;
+	st->submitted = qp->submitted;
+	st->host_failed = qp->host_failed;
+}
+
 void nvme_qp_clear(struct weir_nvme_qp *qp)
 {
 	struct nvme_qp_state *st = qp->state;
 
-	nvme_qp_attach_state(qp);
+	if (qp->sq)
+		nvme_qp_freeze(qp); /* what is counted goes on */
+	else
+		nvme_qp_attach_state(qp);
 	memset((void *)(uintptr_t)qp->cq, 0, st->cq_entries * sizeof(qp->cq[0]));
 	for (uint32_t i = 0; i < st->sq_entries; i++)
 		memset(qp->sq[i], 0, sizeof(qp->sq[i]));
-	st->sq_tail = st->sq_rung = st->cq_head = st->cq_acked = 0;
-	st->phase = 1;
-	st->nr_host = 0;
-	st->nr_free = st->depth;
 	for (uint32_t i = 0; i < st->depth; i++) {
 		qp->trackers[i] = (struct nvme_tracker){ 0 };
 		/* The first id taken is 0, and a busy queue reuses the ids, and lines, that are
 		 * warm. */
 		qp->free_cids[i] = NVME_CMD_CID(st->depth - 1 - i);
 	}
+	st->sq_tail = st->sq_rung = st->cq_head = st->cq_acked = 0;
+	st->phase = 1;
+	st->nr_refused = 0;
+	st->nr_free = st->depth;
 	nvme_qp_attach_state(qp);
 }
 
@@ -356,17 +388,16 @@ WEIR_EXPORT unsigned int weir_nvme_qp_id(const struct weir_nvme_qp *qp)
 
 WEIR_EXPORT unsigned int weir_nvme_qp_inflight(const struct weir_nvme_qp *qp)
 {
-	return qp->depth - qp->state->nr_free;
+	return qp->depth - qp->nr_free;
 }
 
 WEIR_EXPORT void weir_nvme_qp_stats(const struct weir_nvme_qp *qp, struct weir_nvme_qp_stats *stats)
 {
-	const struct nvme_qp_state *st = qp->state;
-
-	*stats = (struct weir_nvme_qp_stats){ .submitted = st->submitted,
-					      .completed = st->completed,
-					      .host_failed = st->host_failed,
-					      .aborts = st->aborts };
+	*stats = (struct weir_nvme_qp_stats){ .submitted = qp->submitted,
+					      .completed = qp->submitted -
+							   (qp->depth - qp->nr_free),
+					      .host_failed = qp->host_failed,
+					      .aborts = qp->state->aborts };
 }
 
 WEIR_EXPORT struct weir_nvme_qp *weir_nvme_qp_by_id(struct weir_nvme *nvme, unsigned int id)

@@ -58,7 +58,7 @@ WEIR_EXPORT int weir_nvme_sweep(struct weir_nvme_qp *qp, uint64_t now_ns)
 		st->clock_base = now_ns;
 	st->tick = (uint32_t)((now_ns - st->clock_base) >> NS_PER_TICK_SHIFT);
 	qp->active_word = NVME_TRACKER_ACTIVE | (uint64_t)st->tick << 32;
-	if (st->nr_free == st->depth)
+	if (qp->nr_free == qp->depth)
 		return 0;
 
 	for (unsigned int cid = 0; cid < st->depth; cid++) {
