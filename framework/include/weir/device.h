@@ -90,6 +90,8 @@ struct weir_device_options {
  * @retval -EPROTO the server does not speak the protocol, or said something out of its rules; the
  * text says what
  * @retval -ETIMEDOUT the server did not answer in time
+ * @retval -ENODEV the server went away meanwhile
+ * @retval -EIO the server refused; the text says what
  * @retval -EOPNOTSUPP the transport is not available here, or the IOAS has mappings that it cannot
  * take
  * @retval -ERANGE the IOAS has a mapping that the device cannot address; the text names both ranges
@@ -99,7 +101,10 @@ int weir_device_open(const char *address, struct weir_ioas *ioas,
 		     const struct weir_device_options *options, struct weir_device **dev,
 		     struct weir_error *err);
 
-/** Closes a device: detaches it from its IOAS and gives it back. NULL is allowed. */
+/**
+ * Closes a device: detaches it from its IOAS and gives it back. A vfio-user server has up to a
+ * second to let go of the memory. NULL is allowed.
+ */
 void weir_device_close(struct weir_device *dev);
 
 /** What a device is. The strings live as long as the device. */
@@ -202,7 +207,8 @@ unsigned int weir_irq_count(const struct weir_device *dev, enum weir_irq kind);
  *
  * @param eventfds  `count` descriptors; the device takes duplicates. -1 leaves that interrupt
  * unbound.
- * @retval -EINVAL out of the device's range; the text names both
+ * @retval -EINVAL out of the device's range, the text names both; or WEIR_IRQ_ERROR or
+ * WEIR_IRQ_REQUEST, which are reported by weir_device_events()
  * @retval -ENODEV, -ETIMEDOUT, -EPROTO, -EIO as for weir_device_read()
  */
 int weir_irq_bind(struct weir_device *dev, enum weir_irq kind, unsigned int first,
@@ -214,10 +220,14 @@ int weir_irq_unbind(struct weir_device *dev, enum weir_irq kind, struct weir_err
 /**
  * Lets MSI-X vector `vector` interrupt: clears its mask bit (PCI 3.0 §6.8.2.9). What became pending
  * while it was masked is delivered now. After arming, look at the queue once more before sleeping.
+ *
+ * @retval -EOPNOTSUPP the device has no MSI-X table that can be used
+ * @retval -EINVAL it has no such vector
+ * @retval -ENODEV, -ETIMEDOUT, -EPROTO, -EIO as for weir_device_read()
  */
 int weir_irq_arm(struct weir_device *dev, unsigned int vector);
 
-/** Keeps MSI-X vector `vector` from interrupting: sets its mask bit. */
+/** Keeps MSI-X vector `vector` from interrupting: sets its mask bit. Errors as weir_irq_arm(). */
 int weir_irq_disarm(struct weir_device *dev, unsigned int vector);
 
 /** What happened to a device. */
@@ -238,7 +248,7 @@ struct weir_event {
 /**
  * Takes the events that have happened and serves what the transport needs: a vfio-user server that
  * reads and writes memory by message is answered here, and in every call that waits for an answer.
- * Does not block.
+ * Waits for nothing but room for such an answer.
  *
  * @return how many events were written to `events`, at most `max`; 0: none. Once the device is gone
  * and that was reported, -ENODEV.

@@ -92,8 +92,8 @@ int weir_ioas_destroy(struct weir_ioas *ioas);
  * @retval -EEXIST something is mapped there; the text names both ranges
  * @retval -ERANGE beyond iova_bits or outside what an attached device can address; the text names
  * both
- * @retval -ENOSPC an attached device has no room for one more mapping, or (where the IOAS chooses the
- * address) no free range is left that all of them can reach
+ * @retval -ENOSPC an attached device has no room for one more mapping, or (where the IOAS chooses
+ * the address) no free range is left that all of them can reach
  * @retval -EIO an attached vfio-user server refused
  * @retval -ENOMEM no memory, or RLIMIT_MEMLOCK: the text says how much was needed and allowed
  * @retval -ENODEV an attached device is gone
@@ -118,8 +118,8 @@ int weir_ioas_map_user(struct weir_ioas *ioas, void *addr, uint64_t bytes, enum 
  * Maps part of a file (a memfd or a hugetlbfs file) at an IOVA of the IOAS's choice.
  *
  * The IOAS keeps a duplicate of `fd` and a mapping of the range of its own, with which it answers a
- * vfio-user server that asks for the memory by message. A file that is cut off under it does no harm
- * when the fault guard (fault_guard.h) is on: the mapping is then WEIR_MAPPING_DEAD.
+ * vfio-user server that asks for the memory by message. A file that is cut off under it does no
+ * harm when the fault guard (fault_guard.h) is on: the mapping is then WEIR_MAPPING_DEAD.
  *
  * @param fd      readable; writable too for WEIR_PROT_WRITE
  * @param offset  multiple of 4 KiB

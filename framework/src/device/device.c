@@ -134,7 +134,7 @@ WEIR_EXPORT int weir_device_open(const char *address, struct weir_ioas *ioas,
 	return 0;
 
 close:
-	d->transport->close(d);
+	d->transport->close(d, false);
 free:
 	device_free(d);
 	return ret;
@@ -144,7 +144,15 @@ WEIR_EXPORT void weir_device_close(struct weir_device *dev)
 {
 	if (!dev)
 		return;
-	dev->transport->close(dev);
+	dev->transport->close(dev, false);
+	device_free(dev);
+}
+
+WEIR_EXPORT void weir_device_abandon(struct weir_device *dev)
+{
+	if (!dev)
+		return;
+	dev->transport->close(dev, true);
 	device_free(dev);
 }
 

@@ -229,7 +229,7 @@ static int adopt(const struct saved_device *saved, struct fd_queue *queue, struc
 	return 0;
 
 close:
-	d->transport->close(d);
+	d->transport->close(d, true);
 free:
 	device_free(d);
 	return ret;
@@ -259,11 +259,4 @@ WEIR_EXPORT int weir_device_adopt(struct weir_state *state, struct weir_ioas *io
 			close(fds[i]);
 	}
 	return ret;
-}
-
-WEIR_EXPORT void weir_device_abandon(struct weir_device *dev)
-{
-	/* The successor holds duplicates of every descriptor: ending ours tells the device nothing.
-	 */
-	weir_device_close(dev);
 }

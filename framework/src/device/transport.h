@@ -42,10 +42,11 @@ struct transport_ops {
 	int (*attach)(struct weir_device *dev, bool adopted, struct weir_error *err);
 
 	/*
-	 * Detaches and disconnects. Called once after open() or adopt() succeeded, also when
-	 * attach() did not. Guarantees: the IOAS does not call it any more.
+	 * Detaches and gives the device back, or leaves it as it is for a successor. Called once
+	 * after open() or adopt() succeeded, also when attach() did not.
+	 * Guarantees: the IOAS does not call it any more.
 	 */
-	void (*close)(struct weir_device *dev);
+	void (*close)(struct weir_device *dev, bool for_successor);
 
 	/*
 	 * Accesses [offset, offset + bytes) of a region, which is inside it.

@@ -59,7 +59,7 @@ static int wire_failed(struct vfio_user_client *client, uint16_t command, int re
 			      client_command_name(command), why.text);
 }
 
-static unsigned int ms_left(uint64_t deadline)
+unsigned int client_ms_left(uint64_t deadline)
 {
 	uint64_t now = weir_now_ns();
 
@@ -89,7 +89,8 @@ static int take_reply(struct vfio_user_client *client, struct vfio_user_call *ca
 		return weir_error_set(err, -EPROTO,
 				      "%s: the reply to %s has %zu bytes, not %zu to %zu", address,
 				      name, message->bytes, call->min_reply, call->max_reply);
-	memcpy(call->reply, message->payload, message->bytes);
+	if (message->bytes)
+		memcpy(call->reply, message->payload, message->bytes);
 	call->reply_bytes = message->bytes;
 	if (message->nr_fds) {
 		call->reply_fd = message->fds[0];
@@ -106,7 +107,7 @@ static int wait_reply(struct vfio_user_client *client, struct vfio_user_call *ca
 	int ret;
 
 	for (;;) {
-		unsigned int left = ms_left(deadline);
+		unsigned int left = client_ms_left(deadline);
 
 		ret = left ? wire_receive(client->wire, &message, left, err)
 			   : weir_error_set(err, -ETIMEDOUT, "no reply after %u ms",

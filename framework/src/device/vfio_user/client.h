@@ -84,6 +84,8 @@ void client_serve(struct vfio_user_client *client);
 /* Ends the connection of a server that broke a rule. Returns error. */
 int client_fail(struct vfio_user_client *client, int error, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+/* Until a time of weir_now_ns(): at least 1, or 0 when it has passed. */
+unsigned int client_ms_left(uint64_t deadline);
 /* "REGION_READ" */
 const char *client_command_name(uint16_t command);
 

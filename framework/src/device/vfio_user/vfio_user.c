@@ -11,6 +11,8 @@
 #include "device/vfio_user/client.h"
 
 #define PREFIX "vfio-user:"
+/* How long a closing device waits for its server to let go. */
+#define CLOSE_PATIENCE_MS 1000u
 
 static bool vfio_user_matches(const char *address)
 {
@@ -107,11 +109,39 @@ static int vfio_user_attach(struct weir_device *dev, bool adopted, struct weir_e
 	return ret;
 }
 
-static void vfio_user_close(struct weir_device *dev)
+/*
+ * Says good-bye and waits for the server's end of the connection: by then it has let go of our
+ * memory, which the program is about to use for something else.
+ */
+static void disconnect(struct vfio_user_client *client)
+{
+	unsigned int patience = client->dev->timeout_ms;
+	struct wire_message message;
+	uint64_t deadline;
+	int ret;
+
+	if (client->socket < 0 || shutdown(client->socket, SHUT_WR))
+		return;
+	if (patience > CLOSE_PATIENCE_MS)
+		patience = CLOSE_PATIENCE_MS;
+	deadline = weir_now_ns() + (uint64_t)patience * 1000000u;
+	do {
+		ret = wire_receive(client->wire, &message, client_ms_left(deadline), NULL);
+		wire_message_release(&message);
+	} while (!ret);
+	if (ret == -ETIMEDOUT || ret == -EAGAIN)
+		weir_log_write(&client->dev->log, WEIR_LOG_WARN,
+			       "%s: its server did not close the connection in %u ms",
+			       client->dev->address, patience);
+}
+
+static void vfio_user_close(struct weir_device *dev, bool for_successor)
 {
 	struct vfio_user_client *client = dev->link;
 
 	ioas_detach(client->attachment);
+	if (!for_successor && !device_is_gone(dev))
+		disconnect(client);
 	client_free(client);
 	dev->link = NULL;
 }
