@@ -20,17 +20,18 @@ die() {
   exit 1
 }
 
-# step NAME COMMAND...: runs quietly, prints one line with the time; the output only on failure.
-# Output goes to LOG_DIR, which the script has set.
+# step NAME COMMAND...: runs quietly, prints one line with the time; the output only on failure. It
+# goes to a file in LOG_DIR, which the script has set; STEP_LOG names it.
 step() {
-  local name=$1 log="$LOG_DIR/${1//[^A-Za-z0-9]/-}.log" start
+  local name=$1 start
+  STEP_LOG=$LOG_DIR/${1//[^A-Za-z0-9]/-}.log
   shift
   start=$(now_ms)
-  if "$@" >"$log" 2>&1; then
-    printf '%-44s %s\n' "$name" "$(seconds_since "$start")"
+  if "$@" >"$STEP_LOG" 2>&1; then
+    printf '%-52s %8s\n' "$name" "$(seconds_since "$start")"
     return 0
   fi
-  printf '%-44s failed after %s:\n' "$name" "$(seconds_since "$start")"
-  tail -n 60 "$log"
+  printf '%-52s failed after %s:\n' "$name" "$(seconds_since "$start")"
+  tail -n 60 "$STEP_LOG"
   return 1
 }
