@@ -16,9 +16,11 @@
 #include "base/base.h"
 #include "server/server.h"
 
-/* Between two looks at the sockets: polls of the model, and work that they report. */
-#define POLLS_PER_LOOK 1024u
-#define WORK_PER_LOOK 4096u
+/* About how long the model is polled between two looks at the sockets. A look takes about half of a
+ * microsecond. How many polls that makes is found out on the way, since reading the clock after
+ * each would cost more than a poll. */
+#define LOOK_NS UINT64_C(20000)
+#define MAX_POLLS 4096u
 
 #define DEFAULT_SPIN_US 50u
 #define YIELD_NS UINT64_C(1000000)
@@ -55,6 +57,7 @@ int sim_server_create(const struct sim_pci *pci, const struct sim_model_ops *ops
 		made->options.spin_us = DEFAULT_SPIN_US;
 	made->listener.fd = -1;
 	made->sleep_ns = MIN_SLEEP_NS;
+	made->polls = 1;
 	made->dma.no_mmap = made->options.no_mmap_dma;
 	made->dma.unmap = window_goes;
 	made->dma.ctx = made;
@@ -236,26 +239,32 @@ static unsigned int look(struct sim_server *server, uint64_t wait_ns)
 	return handled;
 }
 
-static unsigned int poll_model(struct sim_server *server, unsigned int polls)
+static unsigned int poll_model(struct sim_server *server)
 {
 	unsigned int (*poll_once)(void *) = server->ops->poll;
 	const bool *attention = &server->session.attention;
 	void *model = server->model;
+	unsigned int polls = server->resting ? 1 : server->polls;
+	uint64_t start = weir_now_ns(), took;
 	unsigned int work = 0;
 
 	do {
 		work += poll_once(model);
-	} while (--polls && work < WORK_PER_LOOK && !*attention);
+	} while (--polls && !*attention);
+	took = weir_now_ns() - start;
+	if (took > 2 * LOOK_NS && server->polls > 1)
+		server->polls /= 2;
+	else if (took < LOOK_NS / 2 && server->polls < MAX_POLLS && !server->resting)
+		server->polls *= 2;
 	return work;
 }
 
-/* How long the next look may wait, and how often the model is polled before it. */
-static uint64_t idle_policy(struct sim_server *server, bool busy, unsigned int *polls)
+/* How long the next look may wait. */
+static uint64_t idle_policy(struct sim_server *server, bool busy)
 {
-	uint64_t now, spin_ns = server->options.spin_us * UINT64_C(1000);
-	uint64_t sleep_ns;
+	uint64_t now, sleep_ns, spin_ns = server->options.spin_us * UINT64_C(1000);
 
-	*polls = POLLS_PER_LOOK;
+	server->resting = false;
 	if (busy) {
 		server->idle_since = 0;
 		server->sleep_ns = MIN_SLEEP_NS;
@@ -268,7 +277,7 @@ static uint64_t idle_policy(struct sim_server *server, bool busy, unsigned int *
 		server->idle_since = now;
 	if (now - server->idle_since < spin_ns)
 		return 0;
-	*polls = 1;
+	server->resting = true;
 	if (now - server->idle_since < spin_ns + YIELD_NS) {
 		sched_yield();
 		return 0;
@@ -280,7 +289,6 @@ static uint64_t idle_policy(struct sim_server *server, bool busy, unsigned int *
 
 int sim_server_run(struct sim_server *server, struct weir_error *err)
 {
-	unsigned int polls = POLLS_PER_LOOK;
 	uint64_t wait_ns = 0;
 
 	if (server->listener.fd < 0 && !server->session.wire)
@@ -290,8 +298,8 @@ int sim_server_run(struct sim_server *server, struct weir_error *err)
 		unsigned int work = look(server, wait_ns);
 
 		if (server->session.agreed)
-			work += poll_model(server, polls);
-		wait_ns = idle_policy(server, work > 0, &polls);
+			work += poll_model(server);
+		wait_ns = idle_policy(server, work > 0);
 	}
 	return 0;
 }
