@@ -116,22 +116,13 @@ void scripted_destroy(struct scripted *server)
 	close(server->bar_fd);
 }
 
-/* A reply before anything is wrong with it. */
-struct reply {
-	struct vfio_user_header header;
-	uint8_t payload[16384];
-	size_t bytes;
-	int fds[64];
-	unsigned int nr_fds;
-};
-
-static void append(struct reply *reply, const void *data, size_t bytes)
+static void append(struct scripted_reply *reply, const void *data, size_t bytes)
 {
 	memcpy(reply->payload + reply->bytes, data, bytes);
 	reply->bytes += bytes;
 }
 
-static void refuse(struct reply *reply, int error)
+static void refuse(struct scripted_reply *reply, int error)
 {
 	reply->header.flags |= VFIO_USER_ERROR;
 	reply->header.error = (uint32_t)error;
@@ -153,7 +144,7 @@ static uint8_t *region_memory(struct scripted *server, uint32_t region, uint64_t
 }
 
 static void access_region(struct scripted *server, const struct wire_message *message,
-			  struct reply *reply)
+			  struct scripted_reply *reply)
 {
 	struct vfio_user_region_access access;
 	uint8_t *memory;
@@ -173,7 +164,7 @@ static void access_region(struct scripted *server, const struct wire_message *me
 }
 
 static void map_dma(struct scripted *server, const struct wire_message *message,
-		    struct reply *reply)
+		    struct scripted_reply *reply)
 {
 	if (server->nr_maps == SCRIPTED_MAX_MAPS || message->nr_fds != 1) {
 		refuse(reply, ENOSPC);
@@ -183,7 +174,7 @@ static void map_dma(struct scripted *server, const struct wire_message *message,
 }
 
 static void unmap_dma(struct scripted *server, const struct wire_message *message,
-		      struct reply *reply)
+		      struct scripted_reply *reply)
 {
 	struct vfio_user_dma_unmap unmap;
 
@@ -200,7 +191,8 @@ static void unmap_dma(struct scripted *server, const struct wire_message *messag
 	refuse(reply, ENOENT);
 }
 
-static void set_irqs(struct scripted *server, struct wire_message *message, struct reply *reply)
+static void set_irqs(struct scripted *server, struct wire_message *message,
+		     struct scripted_reply *reply)
 {
 	struct vfio_user_irq_set set;
 
@@ -230,7 +222,7 @@ static void set_irqs(struct scripted *server, struct wire_message *message, stru
 }
 
 static void answer_command(struct scripted *server, struct wire_message *message,
-			   struct reply *reply)
+			   struct scripted_reply *reply)
 {
 	const struct vfio_user_version version = { server->major, server->minor };
 	const uint32_t *payload = message->payload;
@@ -281,7 +273,7 @@ static void answer_command(struct scripted *server, struct wire_message *message
 	}
 }
 
-static void hang_up(struct scripted *server)
+void scripted_hang_up(struct scripted *server)
 {
 	wire_close(server->wire);
 	server->wire = NULL;
@@ -307,7 +299,7 @@ static void send_raw(struct scripted *server, const void *bytes, size_t nr, cons
 }
 
 /* Makes a reply wrong, or sends it itself. true: there is nothing left to send. */
-static bool spoil(struct scripted *server, struct reply *reply)
+static bool spoil(struct scripted *server, struct scripted_reply *reply)
 {
 	struct vfio_user_header *header = &reply->header;
 
@@ -358,10 +350,10 @@ static bool spoil(struct scripted *server, struct reply *reply)
 	case LIE_HALF:
 		header->bytes = (uint32_t)(sizeof(*header) + 8);
 		send_raw(server, header, sizeof(*header), NULL, 0);
-		hang_up(server);
+		scripted_hang_up(server);
 		return true;
 	case LIE_CLOSE:
-		hang_up(server);
+		scripted_hang_up(server);
 		return true;
 	case LIE_SILENT:
 		return true;
@@ -381,7 +373,7 @@ static void ask_client(struct scripted *server)
 
 static void handle(struct scripted *server, struct wire_message *message)
 {
-	struct reply reply = {
+	struct scripted_reply reply = {
 		.header = { .id = message->header.id,
 			    .command = message->header.command,
 			    .flags = VFIO_USER_TYPE_REPLY },
@@ -401,6 +393,8 @@ static void handle(struct scripted *server, struct wire_message *message)
 		ask_client(server);
 	if (server->lie && message->header.command == server->lie_command &&
 	    ++server->seen == server->lie_turn && spoil(server, &reply))
+		return;
+	if (server->tamper && server->tamper(server, &reply, server->tamper_ctx))
 		return;
 	part = (struct iovec){ reply.payload, reply.bytes };
 	wire_send(server->wire, &reply.header, &part, 1, reply.fds, reply.nr_fds, 1000, NULL);
@@ -432,7 +426,7 @@ static void *serve(void *ctx)
 	}
 	/* The client's end waits for this. */
 	if (server->wire && ret == -ECONNRESET)
-		hang_up(server);
+		scripted_hang_up(server);
 	return NULL;
 }
 

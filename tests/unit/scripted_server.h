@@ -49,6 +49,15 @@ struct scripted_region {
 	int fd; /* sent along, or -1 */
 };
 
+/* A reply before it is sent. */
+struct scripted_reply {
+	struct vfio_user_header header;
+	uint8_t payload[16384];
+	size_t bytes; /* of payload */
+	int fds[64]; /* lent */
+	unsigned int nr_fds;
+};
+
 struct scripted {
 	struct wire *wire; /* NULL: closed */
 	struct wire *client; /* the other end, when that is in memory */
@@ -60,6 +69,9 @@ struct scripted {
 	uint16_t lie_command;
 	unsigned int lie_turn;
 	unsigned int seen;
+	/* Or, for fuzzing: changes each reply; true: it is not to be sent. */
+	bool (*tamper)(struct scripted *server, struct scripted_reply *reply, void *ctx);
+	void *tamper_ctx;
 
 	/* What it says of itself; tests change it before the device is opened. */
 	uint16_t major, minor;
@@ -98,6 +110,9 @@ struct scripted {
 void scripted_init(struct scripted *server);
 /* Ends the connection and frees what the client sent. */
 void scripted_destroy(struct scripted *server);
+
+/* Ends the connection. */
+void scripted_hang_up(struct scripted *server);
 
 /* Handles what has arrived; the pump of an in-memory wire, with the server as ctx. */
 void scripted_pump(void *server);
