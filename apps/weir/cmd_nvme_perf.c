@@ -140,9 +140,7 @@ static int check_target(struct perf *perf, struct weir_error *err)
 	uint64_t blocks;
 	int rc;
 
-	rc = target_check_depth(target, config->depth, err);
-	if (!rc)
-		rc = target_check_plain(target, err);
+	rc = target_check_plain(target, err);
 	if (!rc && perf_writes(config))
 		rc = target_check_writable(target, err);
 	if (!rc)
@@ -188,14 +186,16 @@ static int measure(struct perf *perf, struct weir_error *err)
 {
 	struct perf_result *result = malloc(sizeof(*result));
 	struct weir_error output_err;
-	int rc, output_rc;
+	int rc, output_rc = 0;
 
 	if (!result)
 		return fail(err, -ENOMEM, "no memory for the result");
 	rc = perf_run(perf, err);
 	perf_collect(perf, result);
-	output_rc = (perf->config->json ? perf_print_json : perf_print)(
-		perf, result, rc ? err->text : NULL, &output_err);
+	if (perf->config->json)
+		output_rc = perf_print_json(perf, result, rc ? err->text : NULL, &output_err);
+	else
+		perf_print(perf, result);
 	free(result);
 	if (!rc && output_rc)
 		*err = output_err;

@@ -85,8 +85,11 @@ struct perf {
 	uint32_t io_blocks;
 	struct perf_worker *workers; /* perf_config::queues of them */
 	sem_t start; /* posted once for each worker */
+	atomic_uint
+		nr_running; /* workers that have filled their queue: time counts from the last */
 	uint64_t elapsed_ns; /* set by the main thread */
-	bool interrupted;
+	bool interrupted; /* by a signal */
+	bool ended_early; /* by a failure */
 	_Alignas(128) atomic_bool stop; /* read by the workers in each turn */
 };
 
@@ -120,9 +123,8 @@ struct perf_result {
 
 void perf_collect(const struct perf *perf, struct perf_result *result);
 
-/* Prints the result; `failure` is the reason of an early end, or NULL. */
-int perf_print(const struct perf *perf, const struct perf_result *result, const char *failure,
-	       struct weir_error *err);
+/* Prints the result; in JSON together with the failure, NULL for none. */
+void perf_print(const struct perf *perf, const struct perf_result *result);
 int perf_print_json(const struct perf *perf, const struct perf_result *result, const char *failure,
 		    struct weir_error *err);
 

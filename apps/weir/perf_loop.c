@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <string.h>
 
 #define likely(x) __builtin_expect(!!(x), 1)
@@ -26,6 +27,9 @@
 /* Turns between two looks at the coarse clock; a power of two. */
 #define PERF_TURNS 1024
 #define PERF_SWEEP_NS 100000000u
+/* Turns without a completion, a multiple of PERF_TURNS and about 100 us, after which the core is
+ * offered to others: an emulated device that shares it could not go on otherwise. */
+#define PERF_IDLE_TURNS 8192
 /* How long I/Os may take to come back after the end. */
 #define PERF_DRAIN_NS UINT64_C(10000000000)
 
@@ -43,6 +47,7 @@ struct run {
 	uint64_t completed;
 	unsigned int until_sample; /* I/Os before the next timed one */
 	unsigned int turn;
+	unsigned int busy_turn; /* the last one with a completion */
 	uint64_t swept_ns;
 };
 
@@ -136,8 +141,10 @@ static int check_read(struct perf_worker *worker, const struct perf_slot *slot)
 	worker->code = -EILSEQ;
 	return fail(&worker->why, -EILSEQ,
 		    "wrong data at LBA %" PRIu64 ", byte %" PRIu32 ": expected %016" PRIx64
-		    ", found %016" PRIx64,
-		    where.lba, where.offset, where.expected, where.found);
+		    ", found %016" PRIx64 "%s",
+		    where.lba, where.offset, where.expected, where.found,
+		    perf_writes(perf->config) ? ""
+					      : " (was it written with --verify and this seed?)");
 }
 
 /*
@@ -256,11 +263,13 @@ static expanded int fill_queue(struct perf_worker *worker, struct run *run, cons
 	return 0;
 }
 
-/* Time-outs, and the count that the main thread shows. */
+/* Time-outs, the count that the main thread shows, and politeness. */
 static cold void look_around(struct perf_worker *worker, struct run *run)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC_COARSE);
 
+	if (run->turn - run->busy_turn >= PERF_IDLE_TURNS)
+		sched_yield();
 	if (now - run->swept_ns < PERF_SWEEP_NS)
 		return;
 	run->swept_ns = now;
@@ -274,10 +283,12 @@ static expanded void run_loop(struct perf_worker *worker, struct run *run, const
 
 	if (fill_queue(worker, run, kind))
 		return;
+	atomic_fetch_add(&worker->perf->nr_running, 1);
 	while (!atomic_load_explicit(stop, memory_order_relaxed)) {
 		int n = weir_nvme_poll(worker->qp, worker->done, PERF_BURST);
 
 		if (n > 0) {
+			run->busy_turn = run->turn;
 			if (unlikely(turn_over(worker, run, (unsigned int)n, kind)))
 				return;
 		} else if (unlikely(n < 0)) {
@@ -326,6 +337,7 @@ static void drain(struct perf_worker *worker)
 	while (weir_nvme_qp_inflight(worker->qp) && now - start < PERF_DRAIN_NS) {
 		if (weir_nvme_poll(worker->qp, worker->done, PERF_BURST) < 0)
 			return;
+		sched_yield();
 		now = clock_ns(CLOCK_MONOTONIC);
 		weir_nvme_sweep(worker->qp, now);
 	}

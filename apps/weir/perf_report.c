@@ -36,22 +36,20 @@ static void print_latency(const struct histogram *latency)
 		values[2 + i] = histogram_quantile(latency, quantiles[i].permille);
 	values[6] = latency->max;
 	for (unsigned int i = 0; i < 7; i++)
-		printf("%10s", columns[i]);
+		printf("%12s", columns[i]);
 	printf("\n");
 	for (unsigned int i = 0; i < 7; i++)
-		printf("%10.3f", (double)values[i] / 1e3);
+		printf("%12.3f", (double)values[i] / 1e3);
 	printf("\n");
 }
 
-int perf_print(const struct perf *perf, const struct perf_result *result, const char *failure,
-	       struct weir_error *err)
+void perf_print(const struct perf *perf, const struct perf_result *result)
 {
 	const struct perf_config *config = perf->config;
 
-	(void)err;
 	printf("%.0f IOPS, %.1f MB/s: %" PRIu64 " I/Os in %.2f s%s\n", result->iops,
 	       result->iops * (double)config->io_bytes / 1e6, result->ios, result->seconds,
-	       failure		   ? ", ended early"
+	       perf->ended_early   ? ", ended early"
 	       : perf->interrupted ? ", interrupted"
 				   : "");
 	if (result->failed)
@@ -62,7 +60,6 @@ int perf_print(const struct perf *perf, const struct perf_result *result, const 
 		       sampled_name(config), result->latency.count);
 		print_latency(&result->latency);
 	}
-	return 0;
 }
 
 static json_t *latency_json(const struct histogram *latency)

@@ -107,7 +107,7 @@ void perf_end(struct perf *perf)
 	sem_destroy(&perf->start);
 }
 
-/* Starts one thread, on its CPU when there is a list. Signals stay with the main thread. */
+/* Starts one thread, on its CPU when there is a list. */
 static int start_worker(struct perf_worker *worker, struct weir_error *err)
 {
 	const struct cpu_list *list = &worker->perf->config->cpus;
@@ -129,13 +129,17 @@ static int start_worker(struct perf_worker *worker, struct weir_error *err)
 	return 0;
 }
 
+/* Requests to stop stay with the main thread. */
 static int start_workers(struct perf *perf, struct weir_error *err)
 {
-	sigset_t all, before;
+	sigset_t ours, before;
 	int rc = 0;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &before);
+	/* Not more: the fault guard needs SIGBUS in every thread. */
+	sigemptyset(&ours);
+	sigaddset(&ours, SIGINT);
+	sigaddset(&ours, SIGTERM);
+	pthread_sigmask(SIG_BLOCK, &ours, &before);
 	for (unsigned int i = 0; !rc && i < perf->config->queues; i++)
 		rc = start_worker(&perf->workers[i], err);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -169,12 +173,16 @@ static int watch(struct perf *perf, struct weir_error *err)
 
 	progress_begin(&progress);
 	while (!rc && !atomic_load(&perf->stop) && now - start < time_ns) {
+		bool running = atomic_load(&perf->nr_running) == perf->config->queues;
+
 		if (stop_requested()) {
 			perf->interrupted = true;
 			break;
 		}
+		if (!running)
+			start = now;
 		left_ms = (time_ns - (now - start) + NS_PER_MS - 1) / NS_PER_MS;
-		poll(&event, 1, left_ms < WATCH_MS ? (int)left_ms : WATCH_MS);
+		poll(&event, 1, !running ? 1 : left_ms < WATCH_MS ? (int)left_ms : WATCH_MS);
 		rc = target_events(&perf->target, err);
 		now = clock_ns(CLOCK_MONOTONIC);
 		if (progress_due(&progress, now))
@@ -244,6 +252,9 @@ int perf_run(struct perf *perf, struct weir_error *err)
 	if (!rc)
 		rc = watch(perf, err);
 	join_workers(perf);
+	perf->ended_early = rc != 0;
+	for (unsigned int i = 0; i < perf->config->queues; i++)
+		perf->ended_early |= perf->workers[i].code != 0;
 	return rc ? rc : worker_failure(perf, err);
 }
 
