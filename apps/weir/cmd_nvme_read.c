@@ -19,7 +19,7 @@ struct read_config {
 	bool force;
 };
 
-static const struct read_config defaults = { .depth = TRANSFER_DEPTH };
+static const struct read_config defaults = { 0 };
 
 static const struct cli_option options[] = {
 	{ "to", CLI_TEXT, offsetof(struct read_config, to), .argument = "FILE",
@@ -32,7 +32,7 @@ static const struct cli_option options[] = {
 	  .max = UINT32_MAX - 1, .argument = "N", .help = "namespace id (default: the first)" },
 	{ "queue-depth", CLI_NUMBER, offsetof(struct read_config, depth), .min = 1,
 	  .max = WEIR_NVME_MAX_DEPTH, .argument = "N",
-	  .help = "I/Os of up to 128 KiB in flight (default 32)" },
+	  .help = "I/Os of up to 128 KiB in flight (default 32, or what the controller allows)" },
 	{ "force", CLI_FLAG, offsetof(struct read_config, force),
 	  .help = "replace FILE if it is there" },
 	{ NULL },
@@ -67,9 +67,7 @@ static int check(const struct read_config *config, const struct target *target, 
 	uint64_t blocks = 1;
 	int rc;
 
-	rc = target_check_depth(target, config->depth, err);
-	if (!rc)
-		rc = target_check_plain(target, err);
+	rc = target_check_plain(target, err);
 	if (!rc && config->bytes)
 		rc = target_blocks(target, "bytes", config->bytes, &blocks, err);
 	if (!rc)
@@ -95,9 +93,12 @@ static int read_to_file(const struct read_config *config, const struct target *t
 	};
 	int rc;
 
-	rc = buffers_take(&sink.buffers, target, transfer.depth, err);
+	rc = transfer_begin(&transfer, err);
 	if (rc)
 		return rc;
+	rc = buffers_take(&sink.buffers, target, transfer.depth, err);
+	if (rc)
+		goto end;
 	stop_on_signals(NULL, NULL);
 	rc = output_file_begin(&sink.file, config->to, config->force, err);
 	if (rc)
@@ -110,6 +111,8 @@ static int read_to_file(const struct read_config *config, const struct target *t
 		rc = output_file_commit(&sink.file, err);
 give:
 	buffers_give(&sink.buffers);
+end:
+	transfer_end(&transfer);
 	return rc;
 }
 

@@ -29,7 +29,7 @@ struct write_config {
 	bool yes;
 };
 
-static const struct write_config defaults = { .depth = TRANSFER_DEPTH };
+static const struct write_config defaults = { 0 };
 
 static const struct cli_option options[] = {
 	{ "from", CLI_TEXT, offsetof(struct write_config, from), .argument = "FILE",
@@ -43,7 +43,7 @@ static const struct cli_option options[] = {
 	  .max = UINT32_MAX - 1, .argument = "N", .help = "namespace id (default: the first)" },
 	{ "queue-depth", CLI_NUMBER, offsetof(struct write_config, depth), .min = 1,
 	  .max = WEIR_NVME_MAX_DEPTH, .argument = "N",
-	  .help = "I/Os of up to 128 KiB in flight (default 32)" },
+	  .help = "I/Os of up to 128 KiB in flight (default 32, or what the controller allows)" },
 	{ "yes", CLI_FLAG, offsetof(struct write_config, yes),
 	  .help = "overwrite what is on these blocks" },
 	{ NULL },
@@ -152,9 +152,7 @@ static int check(const struct write_config *config, const struct source *source,
 	int rc;
 
 	snprintf(what, sizeof(what), "%s: size", source->path);
-	rc = target_check_depth(target, config->depth, err);
-	if (!rc)
-		rc = target_check_plain(target, err);
+	rc = target_check_plain(target, err);
 	if (!rc)
 		rc = target_check_writable(target, err);
 	if (!rc)
@@ -185,9 +183,12 @@ static int write_from_file(const struct write_config *config, struct source *sou
 	};
 	int rc;
 
-	rc = buffers_take(&source->buffers, target, transfer.depth, err);
+	rc = transfer_begin(&transfer, err);
 	if (rc)
 		return rc;
+	rc = buffers_take(&source->buffers, target, transfer.depth, err);
+	if (rc)
+		goto end;
 	stop_on_signals(NULL, NULL);
 	notice_show();
 	printf("writing %" PRIu64 " bytes at LBA %" PRIu64 " of namespace %" PRIu32
@@ -197,6 +198,8 @@ static int write_from_file(const struct write_config *config, struct source *sou
 	fflush(stdout);
 	rc = transfer_run(&transfer, err);
 	buffers_give(&source->buffers);
+end:
+	transfer_end(&transfer);
 	return rc;
 }
 

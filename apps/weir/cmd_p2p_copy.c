@@ -30,7 +30,7 @@ struct copy_config {
 	bool yes;
 };
 
-static const struct copy_config defaults = { .depth = TRANSFER_DEPTH };
+static const struct copy_config defaults = { 0 };
 
 static const char *const directions[] = { "to-memory", "from-memory", NULL };
 
@@ -60,7 +60,8 @@ static const struct cli_option options[] = {
 	{ "to-lba", CLI_NUMBER, MEMBER(to_lba), .max = UINT64_MAX, .argument = "N",
 	  .help = "first block there (default 0)" },
 	{ "queue-depth", CLI_NUMBER, MEMBER(depth), .min = 1, .max = WEIR_NVME_MAX_DEPTH,
-	  .argument = "N", .help = "I/Os of up to 128 KiB in flight (default 32)" },
+	  .argument = "N",
+	  .help = "I/Os of up to 128 KiB in flight (default 32, or what the controller allows)" },
 	{ "yes", CLI_FLAG, MEMBER(yes), .help = "overwrite what is on the blocks written to" },
 	{ NULL },
 };
@@ -122,64 +123,21 @@ static int memory_open(struct memory *memory, const struct copy_config *config,
 	return rc;
 }
 
-/* An NVMe device, and where the memory is in its address space. */
+/* One NVMe device of the copy, and where the memory is in its address space. */
 struct side {
 	struct target target;
 	struct weir_ioas *ioas;
 	struct weir_mapping *mapping;
 	uint64_t iova; /* of the first byte to move */
+	struct transfer transfer;
 };
 
-static void side_close(struct side *side)
-{
-	weir_ioas_unmap(side->ioas, side->mapping, NULL);
-	target_close(&side->target);
-}
-
-static int side_check(const struct side *side, const struct copy_config *config, uint64_t lba,
-		      enum weir_prot prot, struct weir_error *err)
-{
-	uint64_t blocks;
-	int rc;
-
-	rc = target_check_depth(&side->target, config->depth, err);
-	if (!rc)
-		rc = target_check_plain(&side->target, err);
-	if (!rc && prot == WEIR_PROT_READ)
-		rc = target_check_writable(&side->target, err);
-	if (!rc)
-		rc = target_blocks(&side->target, "bytes", config->bytes, &blocks, err);
-	return rc ? rc : target_check_range(&side->target, lba, blocks, err);
-}
-
-/* `prot` is what the controller does with the memory: it reads it to write its blocks. */
-static int side_open(struct side *side, const struct copy_config *config,
-		     const struct memory *memory, const char *address, uint64_t nsid, uint64_t lba,
-		     enum weir_prot prot, struct weir_error *err)
-{
-	struct target_options target_options = {
-		.nsid = nsid,
-		.arena_bytes = transfer_arena_bytes(config->depth),
-		.queues = 1,
-	};
-	int rc;
-
-	*side = (struct side){ 0 };
-	rc = target_open(&side->target, address, &target_options, err);
-	if (rc)
-		return rc;
-	side->ioas = weir_device_ioas(weir_nvme_device(side->target.nvme));
-	rc = side_check(side, config, lba, prot, err);
-	if (!rc)
-		rc = weir_ioas_map_dmabuf(side->ioas, memory->dmabuf.fd, memory->dmabuf.offset,
-					  memory->dmabuf.bytes, prot, &side->mapping, err);
-	if (rc) {
-		target_close(&side->target);
-		return rc;
-	}
-	side->iova = weir_mapping_iova(side->mapping, NULL) + memory->inside;
-	return 0;
-}
+/* What of the command line is about it. */
+struct side_config {
+	const char *address;
+	uint64_t nsid, lba;
+	bool writes; /* from the memory to the blocks */
+};
 
 static int prepare(void *ctx, struct transfer_piece *piece, struct weir_error *err)
 {
@@ -201,60 +159,132 @@ static int finish(void *ctx, const struct transfer_piece *piece, struct weir_err
 
 static const struct transfer_ops copy_ops = { .prepare = prepare, .finish = finish };
 
-static int move(struct side *side, const struct copy_config *config, uint64_t lba, uint8_t opcode,
-		struct weir_error *err)
+static int side_check(const struct side *side, const struct side_config *side_config,
+		      uint64_t bytes, struct weir_error *err)
 {
-	const struct transfer transfer = {
+	uint64_t blocks;
+	int rc;
+
+	rc = target_check_plain(&side->target, err);
+	if (!rc && side_config->writes)
+		rc = target_check_writable(&side->target, err);
+	if (!rc)
+		rc = target_blocks(&side->target, "bytes", bytes, &blocks, err);
+	return rc ? rc : target_check_range(&side->target, side_config->lba, blocks, err);
+}
+
+static int side_map(struct side *side, const struct memory *memory, bool writes,
+		    struct weir_error *err)
+{
+	int rc;
+
+	side->ioas = weir_device_ioas(weir_nvme_device(side->target.nvme));
+	rc = weir_ioas_map_dmabuf(side->ioas, memory->dmabuf.fd, memory->dmabuf.offset,
+				  memory->dmabuf.bytes, writes ? WEIR_PROT_READ : WEIR_PROT_WRITE,
+				  &side->mapping, err);
+	if (!rc)
+		side->iova = weir_mapping_iova(side->mapping, NULL) + memory->inside;
+	return rc;
+}
+
+/* Does everything but moving data. */
+static int side_open(struct side *side, const struct side_config *side_config,
+		     const struct copy_config *config, const struct memory *memory,
+		     struct weir_error *err)
+{
+	struct target_options target_options = {
+		.nsid = side_config->nsid,
+		.arena_bytes = transfer_arena_bytes(config->depth),
+		.queues = 1,
+	};
+	int rc;
+
+	*side = (struct side){ 0 };
+	rc = target_open(&side->target, side_config->address, &target_options, err);
+	if (rc)
+		return rc;
+	rc = side_check(side, side_config, config->bytes, err);
+	if (rc)
+		goto close;
+	side->transfer = (struct transfer){
 		.target = &side->target,
-		.opcode = opcode,
-		.lba = lba,
+		.opcode = side_config->writes ? WEIR_NVME_WRITE : WEIR_NVME_READ,
+		.lba = side_config->lba,
 		.bytes = config->bytes,
 		.depth = (unsigned int)config->depth,
 		.ops = &copy_ops,
 		.ctx = side,
 	};
-
-	printf("%s: namespace %" PRIu32 " of %s (%s, serial %s), LBA %" PRIu64 ", %" PRIu64
-	       " bytes, %s %s, offset %" PRIu64 "\n",
-	       opcode == WEIR_NVME_READ ? "reading" : "writing", side->target.ns_info.nsid,
-	       side->target.address, side->target.info.model, side->target.info.serial, lba,
-	       config->bytes, opcode == WEIR_NVME_READ ? "to" : "from", config->memory,
-	       config->offset);
-	fflush(stdout);
-	return transfer_run(&transfer, err);
+	rc = transfer_begin(&side->transfer, err);
+	if (rc)
+		goto close;
+	rc = side_map(side, memory, side_config->writes, err);
+	if (!rc)
+		return 0;
+	transfer_end(&side->transfer);
+close:
+	target_close(&side->target);
+	return rc;
 }
 
-static int confirm(const struct copy_config *config, const struct side *written, uint64_t lba,
+static void side_close(struct side *side)
+{
+	transfer_end(&side->transfer);
+	weir_ioas_unmap(side->ioas, side->mapping, NULL);
+	target_close(&side->target);
+}
+
+static int side_move(const struct side *side, const struct copy_config *config,
+		     struct weir_error *err)
+{
+	const struct target *target = &side->target;
+	bool writes = side->transfer.opcode == WEIR_NVME_WRITE;
+
+	printf("%s %" PRIu64 " bytes at LBA %" PRIu64 " of namespace %" PRIu32
+	       " of %s (%s, serial %s), %s offset %" PRIu64 " of %s\n",
+	       writes ? "writing" : "reading", config->bytes, side->transfer.lba,
+	       target->ns_info.nsid, target->address, target->info.model, target->info.serial,
+	       writes ? "from" : "to", config->offset, config->memory);
+	fflush(stdout);
+	return transfer_run(&side->transfer, err);
+}
+
+static int confirm(const struct copy_config *config, const struct side *written,
 		   struct weir_error *err)
 {
+	const struct target *target = &written->target;
+
 	if (config->yes)
 		return 0;
 	return fail(err, CLI_USAGE,
 		    "this overwrites %" PRIu64 " bytes from LBA %" PRIu64 " of namespace %" PRIu32
 		    " of %s (%s, serial %s); --yes does it",
-		    config->bytes, lba, written->target.ns_info.nsid, written->target.address,
-		    written->target.info.model, written->target.info.serial);
+		    config->bytes, written->transfer.lba, target->ns_info.nsid, target->address,
+		    target->info.model, target->info.serial);
 }
 
 /* From or to one NVMe device. */
 static int copy_single(const struct copy_config *config, const struct memory *memory,
 		       struct weir_error *err)
 {
-	bool writes = config->direction == FROM_MEMORY;
+	const struct side_config side_config = {
+		.address = config->nvme,
+		.nsid = config->nsid,
+		.lba = config->lba,
+		.writes = config->direction == FROM_MEMORY,
+	};
 	struct side side;
 	int rc;
 
-	rc = side_open(&side, config, memory, config->nvme, config->nsid, config->lba,
-		       writes ? WEIR_PROT_READ : WEIR_PROT_WRITE, err);
+	rc = side_open(&side, &side_config, config, memory, err);
 	if (rc)
 		return rc;
-	if (writes)
-		rc = confirm(config, &side, config->lba, err);
+	if (side_config.writes)
+		rc = confirm(config, &side, err);
 	if (!rc) {
 		stop_on_signals(NULL, NULL);
 		notice_show();
-		rc = move(&side, config, config->lba, writes ? WEIR_NVME_WRITE : WEIR_NVME_READ,
-			  err);
+		rc = side_move(&side, config, err);
 	}
 	side_close(&side);
 	return rc;
@@ -264,25 +294,34 @@ static int copy_single(const struct copy_config *config, const struct memory *me
 static int copy_through(const struct copy_config *config, const struct memory *memory,
 			struct weir_error *err)
 {
+	const struct side_config from_config = {
+		.address = config->nvme,
+		.nsid = config->nsid,
+		.lba = config->lba,
+	};
+	const struct side_config to_config = {
+		.address = config->to_nvme,
+		.nsid = config->to_nsid,
+		.lba = config->to_lba,
+		.writes = true,
+	};
 	struct side from, to;
 	int rc;
 
-	rc = side_open(&from, config, memory, config->nvme, config->nsid, config->lba,
-		       WEIR_PROT_WRITE, err);
+	rc = side_open(&from, &from_config, config, memory, err);
 	if (rc)
 		return rc;
-	rc = side_open(&to, config, memory, config->to_nvme, config->to_nsid, config->to_lba,
-		       WEIR_PROT_READ, err);
+	rc = side_open(&to, &to_config, config, memory, err);
 	if (rc)
 		goto close_from;
-	rc = confirm(config, &to, config->to_lba, err);
+	rc = confirm(config, &to, err);
 	if (!rc) {
 		stop_on_signals(NULL, NULL);
 		notice_show();
-		rc = move(&from, config, config->lba, WEIR_NVME_READ, err);
+		rc = side_move(&from, config, err);
 	}
 	if (!rc)
-		rc = move(&to, config, config->to_lba, WEIR_NVME_WRITE, err);
+		rc = side_move(&to, config, err);
 	side_close(&to);
 close_from:
 	side_close(&from);

@@ -100,8 +100,8 @@ static const struct cli_option nvme_options[] = {
 	NO_MMAP_DMA_OPTION,
 	CPU_OPTION,
 	{ "fault", CLI_TEXT, MEMBER(fault), .argument = "SPEC",
-	  .help = "what goes wrong on purpose: NAME=VALUE[,NAME=VALUE...]; a wrong name lists the "
-		  "known ones" },
+	  .help = "what goes wrong on purpose: NAME=VALUE[,NAME=VALUE...], see "
+		  "weir-sim(1)" },
 	{ NULL },
 };
 

@@ -79,15 +79,6 @@ int target_check_writable(const struct target *target, struct weir_error *err)
 	return 0;
 }
 
-int target_check_depth(const struct target *target, uint64_t depth, struct weir_error *err)
-{
-	if (depth < target->info.max_queue_entries)
-		return 0;
-	return fail(err, -EINVAL,
-		    "queue depth %" PRIu64 " is over the controller's limit of %" PRIu32, depth,
-		    target->info.max_queue_entries - 1);
-}
-
 int target_check_range(const struct target *target, uint64_t lba, uint64_t blocks,
 		       struct weir_error *err)
 {
@@ -96,9 +87,9 @@ int target_check_range(const struct target *target, uint64_t lba, uint64_t block
 	if (blocks <= limit && lba <= limit - blocks)
 		return 0;
 	return fail(err, -ERANGE,
-		    "%" PRIu64 " blocks from LBA %" PRIu64 " go past the end of namespace %" PRIu32
+		    "LBA %" PRIu64 " + %" PRIu64 " is past the end of namespace %" PRIu32
 		    ", which has %" PRIu64 " blocks of %" PRIu32 " bytes",
-		    blocks, lba, target->ns_info.nsid, limit, target->ns_info.block_bytes);
+		    lba, blocks, target->ns_info.nsid, limit, target->ns_info.block_bytes);
 }
 
 int target_blocks(const struct target *target, const char *what, uint64_t bytes, uint64_t *blocks,
@@ -121,7 +112,7 @@ int target_failure(const struct target *target, struct weir_error *err)
 
 	weir_nvme_failure(target->nvme, &why);
 	if (why.code)
-		return fail(err, why.code, "%s", why.text);
+		return fail(err, why.code, "%s: %s", target->address, why.text);
 	return fail(err, -ENODEV, "%s is gone", target->address);
 }
 

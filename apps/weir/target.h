@@ -35,9 +35,6 @@ int target_check_plain(const struct target *target, struct weir_error *err);
 /* Whether it may be written. */
 int target_check_writable(const struct target *target, struct weir_error *err);
 
-/* Whether a queue of the controller can hold so many I/Os. */
-int target_check_depth(const struct target *target, uint64_t depth, struct weir_error *err);
-
 /* Whether [lba, lba + blocks) is inside the namespace. */
 int target_check_range(const struct target *target, uint64_t lba, uint64_t blocks,
 		       struct weir_error *err);

@@ -8,10 +8,14 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
 #define SWEEP_NS 100000000u
+/* After so long without a completion the core is offered to others: an emulated device that shares
+ * it could not go on otherwise. */
+#define IDLE_NS 100000u
 #define DRAIN_NS UINT64_C(10000000000)
 #define BURST 32
 
@@ -23,13 +27,13 @@ struct slot {
 /* A transfer under way. Pieces are numbered from 0; piece n is in slot n % depth. */
 struct job {
 	const struct transfer *transfer;
-	struct weir_nvme_qp *qp;
 	struct slot *slots;
 	uint64_t head; /* first piece that is not finished */
 	uint64_t tail; /* next piece to submit */
 	uint64_t next; /* where it begins, in bytes */
 	uint64_t finished; /* bytes */
 	uint64_t swept_ns;
+	uint64_t busy_ns; /* when the last completion came */
 	struct progress progress;
 	uint64_t start_ns;
 };
@@ -37,6 +41,8 @@ struct job {
 uint64_t transfer_arena_bytes(uint64_t depth)
 {
 	/* A buffer, a PRP list and queue entries for each, and what the controller needs. */
+	if (!depth)
+		depth = TRANSFER_DEPTH;
 	return (depth + 1) * (TRANSFER_PIECE + 4096 + 256) + (UINT64_C(8) << 20);
 }
 
@@ -102,7 +108,7 @@ static int submit(struct job *job, const struct weir_nvme_io *ios, unsigned int 
 		  struct weir_error *err)
 {
 	/* There is a place in the queue for each slot: less is taken only when it dies. */
-	if (weir_nvme_submit(job->qp, job->transfer->target->ns, ios, n) == (int)n)
+	if (weir_nvme_submit(job->transfer->qp, job->transfer->target->ns, ios, n) == (int)n)
 		return 0;
 	return target_events(job->transfer->target, err)
 		       ?: target_failure(job->transfer->target, err);
@@ -146,7 +152,7 @@ static int take_completions(struct job *job, struct weir_error *err)
 	struct weir_nvme_done done[BURST];
 	int n, rc = 0;
 
-	n = weir_nvme_poll(job->qp, done, BURST);
+	n = weir_nvme_poll(job->transfer->qp, done, BURST);
 	if (n < 0)
 		return target_events(job->transfer->target, err)
 			       ?: target_failure(job->transfer->target, err);
@@ -177,7 +183,7 @@ static int finish_pieces(struct job *job, struct weir_error *err)
 
 /* What has to be done now and then. Comes after take_completions(), so that no I/O that has
  * completed is taken for late. */
-static int look_around(struct job *job, struct weir_error *err)
+static int look_around(struct job *job, bool completed, struct weir_error *err)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 	char done[32], all[32];
@@ -185,10 +191,14 @@ static int look_around(struct job *job, struct weir_error *err)
 	if (stop_requested())
 		return fail(err, -EINTR, "interrupted after %" PRIu64 " of %" PRIu64 " bytes",
 			    job->finished, job->transfer->bytes);
+	if (completed)
+		job->busy_ns = now;
+	else if (now - job->busy_ns > IDLE_NS)
+		sched_yield();
 	if (now - job->swept_ns < SWEEP_NS)
 		return 0;
 	job->swept_ns = now;
-	weir_nvme_sweep(job->qp, now);
+	weir_nvme_sweep(job->transfer->qp, now);
 	if (progress_due(&job->progress, now))
 		progress_show(&job->progress, "%s of %s, %.1f MB/s",
 			      output_bytes(job->finished, done, sizeof(done)),
@@ -199,16 +209,16 @@ static int look_around(struct job *job, struct weir_error *err)
 
 static int move_pieces(struct job *job, struct weir_error *err)
 {
-	int rc = 0;
+	int rc = 0, completed = 0;
 
 	while (!rc && job->finished < job->transfer->bytes) {
 		rc = submit_pieces(job, err);
 		if (!rc)
-			rc = take_completions(job, err);
+			rc = completed = take_completions(job, err);
 		if (rc >= 0)
 			rc = finish_pieces(job, err);
 		if (!rc)
-			rc = look_around(job, err);
+			rc = look_around(job, completed > 0, err);
 	}
 	return rc;
 }
@@ -220,10 +230,10 @@ static int flush(struct job *job, struct weir_error *err)
 	int rc;
 
 	rc = submit(job, &io, 1, err);
-	while (!rc && weir_nvme_qp_inflight(job->qp)) {
+	while (!rc && weir_nvme_qp_inflight(job->transfer->qp)) {
 		rc = take_completions(job, err);
 		if (rc >= 0)
-			rc = look_around(job, err);
+			rc = look_around(job, rc > 0, err);
 	}
 	return rc;
 }
@@ -234,29 +244,44 @@ static void drain(struct job *job)
 	uint64_t start = clock_ns(CLOCK_MONOTONIC), now = start;
 	struct weir_nvme_done done[BURST];
 
-	while (weir_nvme_qp_inflight(job->qp) && now - start < DRAIN_NS) {
-		if (weir_nvme_poll(job->qp, done, BURST) < 0)
+	while (weir_nvme_qp_inflight(job->transfer->qp) && now - start < DRAIN_NS) {
+		if (weir_nvme_poll(job->transfer->qp, done, BURST) < 0)
 			return;
 		target_events(job->transfer->target, NULL);
+		sched_yield();
 		now = clock_ns(CLOCK_MONOTONIC);
 	}
 }
 
-int transfer_run(const struct transfer *transfer, struct weir_error *err)
+int transfer_begin(struct transfer *transfer, struct weir_error *err)
 {
 	struct weir_nvme_qp_options options = WEIR_NVME_QP_OPTIONS_INIT;
-	struct job job = { .transfer = transfer, .start_ns = clock_ns(CLOCK_MONOTONIC) };
+	unsigned int granted;
 	int rc;
 
 	options.depth = transfer->depth;
-	rc = weir_nvme_qp_create(transfer->target->nvme, &options, &job.qp, err);
+	rc = weir_nvme_qp_create(transfer->target->nvme, &options, &transfer->qp, err);
 	if (rc)
 		return rc;
+	granted = weir_nvme_qp_depth(transfer->qp);
+	if (!transfer->depth)
+		transfer->depth = granted < TRANSFER_DEPTH ? granted : TRANSFER_DEPTH;
+	return 0;
+}
+
+void transfer_end(struct transfer *transfer)
+{
+	weir_nvme_qp_destroy(transfer->qp);
+}
+
+int transfer_run(const struct transfer *transfer, struct weir_error *err)
+{
+	struct job job = { .transfer = transfer, .start_ns = clock_ns(CLOCK_MONOTONIC) };
+	int rc;
+
 	job.slots = calloc(transfer->depth, sizeof(*job.slots));
-	if (!job.slots) {
-		rc = fail(err, -ENOMEM, "no memory for %u pieces", transfer->depth);
-		goto destroy;
-	}
+	if (!job.slots)
+		return fail(err, -ENOMEM, "no memory for %u pieces", transfer->depth);
 	progress_begin(&job.progress);
 	rc = move_pieces(&job, err);
 	if (!rc && transfer->opcode == WEIR_NVME_WRITE)
@@ -265,7 +290,5 @@ int transfer_run(const struct transfer *transfer, struct weir_error *err)
 	if (rc)
 		drain(&job);
 	free(job.slots);
-destroy:
-	weir_nvme_qp_destroy(job.qp);
 	return rc;
 }

@@ -32,13 +32,19 @@ struct transfer {
 	uint8_t opcode; /* WEIR_NVME_READ or WEIR_NVME_WRITE */
 	uint64_t lba;
 	uint64_t bytes; /* a multiple of the block size, inside the namespace */
-	unsigned int depth;
+	unsigned int depth; /* 0: set by transfer_begin(), TRANSFER_DEPTH or what the queue has */
 	const struct transfer_ops *ops;
 	void *ctx;
+	struct weir_nvme_qp *qp; /* set by transfer_begin() */
 };
 
-/* Bytes of an arena for the buffers of a transfer of that depth and for its queue. */
+/* Bytes of an arena for the buffers of a transfer of that depth (0: automatic) and for its queue.
+ */
 uint64_t transfer_arena_bytes(uint64_t depth);
+
+/* Makes the queue pair. End it with transfer_end(). -EINVAL: the controller has no such depth. */
+int transfer_begin(struct transfer *transfer, struct weir_error *err);
+void transfer_end(struct transfer *transfer);
 
 /*
  * Does it, and flushes at the end when it writes. -EINTR: a signal asked to stop; err says how far
