@@ -176,17 +176,17 @@ static __attribute__((noinline)) int verify_next(struct perf_worker *worker, str
 }
 
 /* Composes the next I/O of a slot whose last one succeeded or not. */
-static expanded int next_io(struct perf_worker *worker, struct run *run, struct perf_slot *slot,
-			    bool ok, struct weir_nvme_io *io, const struct kind kind)
+static expanded int next_io(struct perf_worker *worker, struct generator *gen,
+			    struct perf_slot *slot, bool ok, struct weir_nvme_io *io,
+			    const struct kind kind)
 {
 	io->data = slot->iova;
 	io->cookie = (uintptr_t)slot;
 	if (kind.verify)
-		return verify_next(worker, &run->gen, kind.random, slot, ok, io);
+		return verify_next(worker, gen, kind.random, slot, ok, io);
 	if (kind.mixed)
-		io->opcode = next_random(&run->gen) < run->gen.read_below ? WEIR_NVME_READ
-									  : WEIR_NVME_WRITE;
-	io->lba = next_lba(&run->gen, kind.random);
+		io->opcode = next_random(gen) < gen->read_below ? WEIR_NVME_READ : WEIR_NVME_WRITE;
+	io->lba = next_lba(gen, kind.random);
 	slot->lba = io->lba;
 	return 0;
 }
@@ -226,6 +226,8 @@ static inline void record(struct perf_worker *worker, struct perf_slot *slot, ui
 static expanded int turn_over(struct perf_worker *worker, struct run *run, unsigned int n,
 			      const struct kind kind)
 {
+	/* A copy, which no store to an I/O can change: it stays in registers. */
+	struct generator gen = run->gen;
 	unsigned int bad = 0;
 	uint64_t now = 0;
 
@@ -236,9 +238,11 @@ static expanded int turn_over(struct perf_worker *worker, struct run *run, unsig
 		bad |= done->status | (unsigned int)done->host;
 		if (kind.time_all || unlikely(slot->start_ns))
 			record(worker, slot, &now);
-		if (next_io(worker, run, slot, weir_nvme_ok(done), &worker->ios[i], kind))
+		if (next_io(worker, &gen, slot, weir_nvme_ok(done), &worker->ios[i], kind))
 			return worker->code;
 	}
+	run->gen.state = gen.state;
+	run->gen.position = gen.position;
 	run->completed += n;
 	if (unlikely(bad))
 		run->completed -= count_failed(worker, n);
@@ -253,7 +257,7 @@ static expanded int fill_queue(struct perf_worker *worker, struct run *run, cons
 	for (unsigned int i = 0; i < depth; i += n) {
 		n = depth - i < PERF_BURST ? depth - i : PERF_BURST;
 		for (unsigned int j = 0; j < n; j++) {
-			if (next_io(worker, run, &worker->slots[i + j], true, &worker->ios[j],
+			if (next_io(worker, &run->gen, &worker->slots[i + j], true, &worker->ios[j],
 				    kind))
 				return worker->code;
 		}
