@@ -658,7 +658,6 @@ static void test_interrupt_batches(void **state)
 	assert_int_equal(world->server.irq_fds[2][10], -1);
 	assert_int_equal(world->server.irq_fds[2][11], -1);
 	assert_true(world->server.irq_fds[2][12] >= 0);
-	fds[0] = fds[0] < 0 ? -1 : fds[0];
 
 	assert_int_equal(weir_irq_unbind(world->dev, WEIR_IRQ_MSIX, NULL), 0);
 	assert_int_equal(world->server.irq_fds[2][0], -1);
@@ -671,6 +670,12 @@ static void test_interrupt_batches(void **state)
 			 -EINVAL);
 	assert_int_equal(weir_irq_bind(world->dev, (enum weir_irq)9, 0, 1, fds, NULL), -EINVAL);
 	assert_int_equal(weir_irq_bind(world->dev, WEIR_IRQ_REQUEST, 0, 1, fds, NULL), -EINVAL);
+	/* A mistake of the caller does not cost him the device. */
+	assert_int_equal(weir_irq_bind(world->dev, WEIR_IRQ_MSIX, 0, 1, &(int){ -2 }, NULL),
+			 -EBADF);
+	assert_int_equal(weir_irq_bind(world->dev, WEIR_IRQ_MSIX, 0, 1, &(int){ 99999 }, NULL),
+			 -EBADF);
+	assert_int_equal(weir_device_gone(world->dev), 0);
 	for (unsigned int i = 0; i < SCRIPTED_VECTORS; i++) {
 		if (fds[i] >= 0)
 			close(fds[i]);

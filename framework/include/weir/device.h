@@ -209,6 +209,7 @@ unsigned int weir_irq_count(const struct weir_device *dev, enum weir_irq kind);
  * unbound.
  * @retval -EINVAL out of the device's range, the text names both; or WEIR_IRQ_ERROR or
  * WEIR_IRQ_REQUEST, which are reported by weir_device_events()
+ * @retval -EBADF one of the descriptors is neither -1 nor open
  * @retval -ENODEV, -ETIMEDOUT, -EPROTO, -EIO as for weir_device_read()
  */
 int weir_irq_bind(struct weir_device *dev, enum weir_irq kind, unsigned int first,

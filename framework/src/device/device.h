@@ -146,6 +146,5 @@ int config_update16(struct weir_device *dev, uint64_t offset, uint16_t clear, ui
 int events_open(struct weir_device *dev, struct weir_error *err);
 /* The same for an adopted device, whose notify_fds are bound already. */
 int events_adopt(struct weir_device *dev, struct weir_error *err);
-void events_close(struct weir_device *dev);
 
 #endif

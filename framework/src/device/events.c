@@ -33,6 +33,12 @@ static int watch(struct weir_device *dev, int fd, struct weir_error *err)
 			      strerror(errno));
 }
 
+static void unwatch(struct weir_device *dev, int fd)
+{
+	if (fd >= 0)
+		epoll_ctl(dev->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
 int events_adopt(struct weir_device *dev, struct weir_error *err)
 {
 	int ret = watch(dev, dev->transport->event_fd(dev), err);
@@ -117,8 +123,9 @@ static void take_gone(struct weir_device *dev, struct weir_event *event)
 
 	*event = (struct weir_event){ .type = WEIR_EVENT_GONE, .error = error ? error : -ENODEV };
 	dev->gone_reported = true;
-	if (dev->transport->event_fd(dev) >= 0)
-		epoll_ctl(dev->epoll_fd, EPOLL_CTL_DEL, dev->transport->event_fd(dev), NULL);
+	unwatch(dev, dev->transport->event_fd(dev));
+	for (size_t i = 0; i < ARRAY_SIZE(notifications); i++)
+		unwatch(dev, dev->notify_fds[i]);
 }
 
 WEIR_EXPORT int weir_device_events(struct weir_device *dev, struct weir_event *events,

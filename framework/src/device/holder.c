@@ -99,7 +99,7 @@ static void add_client(struct clients *clients, const struct nlmsghdr *message)
 {
 	const struct unix_diag_msg *diag = NLMSG_DATA(message);
 	const struct rtattr *attr = (const struct rtattr *)(diag + 1);
-	size_t length = message->nlmsg_len - NLMSG_LENGTH(sizeof(*diag));
+	int length = (int)(message->nlmsg_len - NLMSG_LENGTH(sizeof(*diag)));
 	bool here = false;
 	unsigned int peer = 0;
 

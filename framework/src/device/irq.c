@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Interrupts: binding to eventfds, and the mask bits of the MSI-X table. */
+#include <fcntl.h>
+
 #include "device/transport.h"
 
 /* PCI 3.0 §6.8.2: an entry is 16 bytes, its last word the vector control. */
@@ -34,8 +36,9 @@ WEIR_EXPORT int weir_irq_bind(struct weir_device *dev, enum weir_irq kind, unsig
 				      "%s: %u interrupts from %u on are out of its %u of kind %u",
 				      dev->address, count, first, limit, kind);
 	for (unsigned int i = 0; i < count; i++) {
-		if (eventfds[i] < -1)
-			return weir_error_set(err, -EINVAL, "%s: eventfd %d of interrupt %u",
+		if (eventfds[i] != -1 && fcntl(eventfds[i], F_GETFD) < 0)
+			return weir_error_set(err, -EBADF,
+					      "%s: descriptor %d for interrupt %u is not open",
 					      dev->address, eventfds[i], first + i);
 	}
 	ret = check_kind(dev, kind, err);

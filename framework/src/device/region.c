@@ -97,7 +97,10 @@ static int map_area(struct weir_device *dev, unsigned int index, struct device_a
 			dev->address, area->bytes, area->offset, index, strerror(-ret));
 	}
 	area->base = base;
-	fault_guard_add(base, area->bytes, &dev->gone);
+	if (fault_guard_add(base, area->bytes, &dev->gone))
+		weir_log_write(&dev->log, WEIR_LOG_WARN,
+			       "%s: region %u is not under the fault guard, which has no room left",
+			       dev->address, index);
 	return 0;
 }
 
@@ -203,9 +206,12 @@ static int find_register(const struct weir_device *dev, unsigned int bar, uint64
 }
 
 /* A register of a device that vanished meanwhile reads as something that nobody wrote. */
-static int still_there(const struct weir_device *dev)
+static int still_there(struct weir_device *dev)
 {
-	return device_is_gone(dev) ? -ENODEV : 0;
+	if (likely(!device_is_gone(dev)))
+		return 0;
+	device_lost(dev, -ENODEV, "its registers were taken away");
+	return -ENODEV;
 }
 
 WEIR_EXPORT int weir_device_read32(struct weir_device *dev, unsigned int bar, uint64_t offset,

@@ -31,6 +31,13 @@ const char *client_command_name(uint16_t command)
 	return command < ARRAY_SIZE(names) && names[command] ? names[command] : "unknown";
 }
 
+void client_disconnect(const struct vfio_user_client *client)
+{
+	/* The descriptor stays open, so that it polls readable until the loss has been told. */
+	if (client->socket >= 0)
+		shutdown(client->socket, SHUT_RDWR);
+}
+
 int client_fail(struct vfio_user_client *client, int error, const char *format, ...)
 {
 	char text[WEIR_ERROR_TEXT];
@@ -39,9 +46,7 @@ int client_fail(struct vfio_user_client *client, int error, const char *format, 
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	/* The descriptor stays open, so that it polls readable until the loss has been told. */
-	if (client->socket >= 0)
-		shutdown(client->socket, SHUT_RDWR);
+	client_disconnect(client);
 	device_lost(client->dev, error, "%s", text);
 	return error;
 }
@@ -67,27 +72,25 @@ unsigned int client_ms_left(uint64_t deadline)
 }
 
 /* Checks that a message answers the call, and takes what it brings. */
-static int take_reply(struct vfio_user_client *client, struct vfio_user_call *call, uint16_t id,
-		      struct wire_message *message, struct weir_error *err)
+static int take_reply(struct vfio_user_call *call, uint16_t id, struct wire_message *message,
+		      struct weir_error *err)
 {
 	const struct vfio_user_header *header = &message->header;
 	const char *name = client_command_name(call->command);
-	const char *address = client->dev->address;
 
 	if (header->id != id || header->command != call->command)
 		return weir_error_set(err, -EPROTO,
-				      "%s: a reply to message %u, command %u, came instead of one "
+				      "a reply to message %u, command %u, came instead of one "
 				      "to %u, %s",
-				      address, header->id, header->command, id, name);
+				      header->id, header->command, id, name);
 	if (header->flags & VFIO_USER_ERROR) {
 		/* An errno is optional; what is none is as good as none. */
 		call->error = header->error > 0 && header->error < 4096 ? (int)header->error : EIO;
-		return weir_error_set(err, -EIO, "%s: the server refuses %s: %s", address, name,
+		return weir_error_set(err, -EIO, "the server refuses %s: %s", name,
 				      strerror(call->error));
 	}
 	if (message->bytes < call->min_reply || message->bytes > call->max_reply)
-		return weir_error_set(err, -EPROTO,
-				      "%s: the reply to %s has %zu bytes, not %zu to %zu", address,
+		return weir_error_set(err, -EPROTO, "the reply to %s has %zu bytes, not %zu to %zu",
 				      name, message->bytes, call->min_reply, call->max_reply);
 	if (message->bytes)
 		memcpy(call->reply, message->payload, message->bytes);
@@ -116,11 +119,11 @@ static int wait_reply(struct vfio_user_client *client, struct vfio_user_call *ca
 			return wire_failed(client, call->command, ret, err);
 		switch (message.header.flags & VFIO_USER_TYPE_MASK) {
 		case VFIO_USER_TYPE_REPLY:
-			ret = take_reply(client, call, id, &message, err);
+			ret = take_reply(call, id, &message, err);
 			wire_message_release(&message);
 			if (ret == -EPROTO)
 				client_fail(client, ret, "%s", err->text);
-			return ret;
+			return ret ? weir_error_prefix(err, ret, "%s", client->dev->address) : 0;
 		case VFIO_USER_TYPE_COMMAND:
 			ret = client_answer(client, &message, err);
 			wire_message_release(&message);
@@ -129,9 +132,10 @@ static int wait_reply(struct vfio_user_client *client, struct vfio_user_call *ca
 			break;
 		default:
 			wire_message_release(&message);
-			weir_error_set(err, -EPROTO, "%s: a message with flags 0x%x",
-				       client->dev->address, message.header.flags);
-			return client_fail(client, -EPROTO, "%s", err->text);
+			client_fail(client, -EPROTO, "a message with flags 0x%x",
+				    message.header.flags);
+			return weir_error_set(err, -EPROTO, "%s: a message with flags 0x%x",
+					      client->dev->address, message.header.flags);
 		}
 	}
 }

@@ -39,7 +39,7 @@ struct vfio_user_client {
 
 	struct ioas_attachment *attachment; /* NULL: the server may not reach memory */
 	_Atomic int serving; /* attached or attaching: its DMA is answered */
-	bool msix_bound;
+	_Atomic bool msix_bound;
 };
 
 /* A command and the reply to it. */
@@ -81,7 +81,9 @@ int client_call(struct vfio_user_client *client, struct vfio_user_call *call,
 		struct weir_error *err);
 /* Serves the server's commands that have arrived. */
 void client_serve(struct vfio_user_client *client);
-/* Ends the connection of a server that broke a rule. Returns error. */
+/* Takes the server off the connection. Any thread, any lock held. */
+void client_disconnect(const struct vfio_user_client *client);
+/* The same for a server that broke a rule, and the device is lost. Returns error. */
 int client_fail(struct vfio_user_client *client, int error, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 /* Until a time of weir_now_ns(): at least 1, or 0 when it has passed. */

@@ -59,7 +59,7 @@ int client_connect(struct weir_device *dev, int *fd, struct weir_error *err)
 	while (connect(s, (const struct sockaddr *)&address, sizeof(address))) {
 		ret = -errno;
 		if (ret != -EAGAIN && ret != -EINTR) {
-			describe_failure(dev, ret, err);
+			ret = describe_failure(dev, ret, err);
 			goto close;
 		}
 		if (weir_now_ns() >= deadline) {
@@ -73,5 +73,5 @@ int client_connect(struct weir_device *dev, int *fd, struct weir_error *err)
 
 close:
 	close(s);
-	return err ? err->code : ret;
+	return ret;
 }

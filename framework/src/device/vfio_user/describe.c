@@ -133,7 +133,8 @@ static int take_region(struct device_region *region, unsigned int index,
 	region->fd_offset = info.offset;
 	region->readable = info.flags & VFIO_USER_REGION_READABLE;
 	region->writable = info.flags & VFIO_USER_REGION_WRITEABLE;
-	if (!(info.flags & VFIO_USER_REGION_MMAP) || !info.bytes)
+	/* Of the rest nothing is accessed through a mapping. */
+	if (index > WEIR_REGION_BAR5 || !(info.flags & VFIO_USER_REGION_MMAP) || !info.bytes)
 		return 0;
 	if (info.flags & VFIO_USER_REGION_CAPS) {
 		ret = take_capabilities(region, index, reply, info.cap_offset, &sparse, err);

@@ -87,7 +87,11 @@ static bool client_dead(const void *backend)
 {
 	const struct vfio_user_client *client = backend;
 
-	return device_is_gone(client->dev);
+	if (!device_is_gone(client->dev))
+		return false;
+	/* The fault guard only says that it is gone: the server may still be there. */
+	client_disconnect(client);
+	return true;
 }
 
 static void client_mapping_died(void *backend)
