@@ -108,12 +108,16 @@ static const char *enable_obstacle(const struct sim_nvme *nvme)
 static void enable(struct sim_nvme *nvme)
 {
 	const char *obstacle = enable_obstacle(nvme);
+	uint64_t two_pages;
 
 	if (obstacle) {
 		ctrl_fatal(nvme, obstacle);
 		return;
 	}
 	nvme->page_shift = 12 + NVME_CC_MPS(nvme->cc);
+	two_pages = UINT64_C(2) << nvme->page_shift;
+	nvme->short_blocks = (two_pages < nvme->max_bytes ? two_pages : nvme->max_bytes) >>
+			     nvme->block_shift;
 	ctrl_open_admin_queues(nvme);
 	if (nvme->options.faults.stuck_ready)
 		return;

@@ -62,6 +62,16 @@ struct ctrl_cq {
 	volatile uint32_t *event; /* shadow EventIdx, or NULL */
 } __attribute__((aligned(WEIR_CACHE_PAIR)));
 
+/*
+ * Memory that the short way finds data in: a window that may be read and written. It holds a page
+ * when that begins at most `last` behind its own begin. No page begins at an odd address.
+ */
+struct ctrl_view {
+	uint64_t iova, last;
+	uint8_t *base;
+};
+#define CTRL_NO_VIEW ((struct ctrl_view){ .iova = 1 })
+
 /* A submission queue. As above. */
 struct ctrl_sq {
 	const struct nvme_sqe *entries; /* NULL: by message */
@@ -69,9 +79,10 @@ struct ctrl_sq {
 	struct ctrl_cq *cq;
 	uint32_t head; /* next entry to take */
 	uint32_t size;
-	struct sim_window window; /* the last one that data was in */
-	uint32_t bad_tail; /* a doorbell value that was refused, so that it is reported once */
+	struct ctrl_view view; /* the last one of the short way */
 	uint16_t qid;
+	uint32_t bad_tail; /* a doorbell value that was refused, so that it is reported once */
+	struct sim_window window; /* the last one of the long way */
 	bool live;
 	uint64_t iova;
 	volatile uint32_t *event; /* shadow EventIdx, or NULL */
@@ -162,17 +173,21 @@ struct sim_nvme {
 	struct ctrl_sq *active[CTRL_QUEUE_PAIRS]; /* live I/O submission queues */
 	unsigned int nr_active;
 	uint32_t csts;
-	bool careful; /* faults or a backing that waits: no queue takes the short way */
+	bool careful; /* no queue takes the short way: faults, a file, read only */
 	bool attention; /* ctrl_attend() has something to do */
 	enum sim_nvme_backing backing_kind;
 	unsigned int page_shift; /* CC.MPS */
 	unsigned int block_shift;
 	uint32_t nr_namespaces;
 	uint64_t max_bytes; /* of one transfer, by MDTS */
+	uint64_t short_blocks; /* of a command that the short way takes, see poll.c */
 	struct sim_server *server;
 	struct ctrl_ns namespaces[SIM_NVME_MAX_NAMESPACES];
-	struct sim_nvme_stats stats;
-	uint64_t reads, writes, blocks_read, blocks_written;
+	struct sim_nvme_stats stats; /* but for what the short way did */
+	struct {
+		uint64_t commands, blocks;
+	} moved[3]; /* by the short way: [NVME_IO_WRITE], [NVME_IO_READ] */
+	uint64_t reads, writes, blocks_read, blocks_written; /* by the long way */
 
 	struct ctrl_sq sqs[CTRL_QUEUE_PAIRS];
 	struct ctrl_cq cqs[CTRL_QUEUE_PAIRS];
@@ -257,6 +272,23 @@ bool ctrl_fetch(struct sim_nvme *nvme, struct ctrl_sq *sq, struct nvme_sqe *sqe)
 /* Posts a completion; there is room for it. */
 void ctrl_post(struct sim_nvme *nvme, const struct ctrl_sq *sq, uint16_t cid, uint16_t status,
 	       uint32_t result);
+/* Moves on by `n` entries, at most to the end of the queue. */
+static inline void ctrl_sq_advance(struct ctrl_sq *sq, uint32_t n)
+{
+	sq->head += n;
+	if (sq->head == sq->size)
+		sq->head = 0;
+}
+
+static inline void ctrl_cq_advance(struct ctrl_cq *cq, uint32_t n)
+{
+	cq->tail += n;
+	if (cq->tail == cq->size) {
+		cq->tail = 0;
+		cq->phase ^= 1;
+	}
+}
+
 void ctrl_interrupt(struct sim_nvme *nvme, const struct ctrl_cq *cq);
 
 /* doorbell.c: doorbells by message, and shadow doorbells */

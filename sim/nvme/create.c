@@ -264,7 +264,7 @@ static void describe(struct sim_nvme *nvme)
 	const struct sim_nvme_options *options = &nvme->options;
 
 	nvme->backing_kind = options->backing;
-	nvme->careful = nvme->faults || options->backing == SIM_NVME_FILE;
+	nvme->careful = nvme->faults || options->backing == SIM_NVME_FILE || options->read_only;
 	nvme->backing = backings[options->backing];
 	nvme->block_shift = (unsigned int)__builtin_ctz(options->block_bytes);
 	nvme->nr_namespaces = options->namespaces;
@@ -348,7 +348,11 @@ struct sim_server *sim_nvme_server(struct sim_nvme *nvme)
 
 void sim_nvme_stats(const struct sim_nvme *nvme, struct sim_nvme_stats *stats)
 {
+	uint64_t moved = nvme->moved[NVME_IO_READ].commands + nvme->moved[NVME_IO_WRITE].commands;
+
 	*stats = nvme->stats;
+	stats->commands += moved;
+	stats->completions += moved;
 }
 
 int sim_nvme_resize(struct sim_nvme *nvme, uint32_t nsid, uint64_t blocks)

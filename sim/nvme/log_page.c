@@ -58,10 +58,11 @@ static size_t fill_smart(const struct sim_nvme *nvme, struct nvme_smart_log *log
 	log->temperature[1] = CTRL_KELVIN >> 8;
 	log->available_spare = 100;
 	log->spare_threshold = 10;
-	log->units_read[0] = data_units(nvme, nvme->blocks_read);
-	log->units_written[0] = data_units(nvme, nvme->blocks_written);
-	log->reads[0] = nvme->reads;
-	log->writes[0] = nvme->writes;
+	log->units_read[0] = data_units(nvme, nvme->blocks_read + nvme->moved[NVME_IO_READ].blocks);
+	log->units_written[0] = data_units(nvme, nvme->blocks_written +
+							 nvme->moved[NVME_IO_WRITE].blocks);
+	log->reads[0] = nvme->reads + nvme->moved[NVME_IO_READ].commands;
+	log->writes[0] = nvme->writes + nvme->moved[NVME_IO_WRITE].commands;
 	log->power_cycles[0] = 1;
 	log->power_on_hours[0] = (weir_now_ns() - nvme->created_ns) / (UINT64_C(3600) * 1000000000);
 	log->unsafe_shutdowns[0] = nvme->unsafe_shutdowns;

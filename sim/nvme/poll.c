@@ -28,43 +28,43 @@
 /* Turns without work after which the client of shadow doorbells is asked to ring. */
 #define IDLE_TURNS 64
 
-/* Dword 12 of a command that the short way takes: blocks, and limited retry, which means nothing
- * here. */
-#define SHORT_DW12 0x8000ffffu
-
-/* A window as locals, where no store can alias it. */
-struct view {
-	uint64_t iova, bytes;
-	uint8_t *base;
-	unsigned int prot;
+/* The namespace of usual commands, as locals that no store can alias. */
+struct target {
+	uint64_t nsid;
+	uint64_t last_lba; /* from here on the longest usual command would not fit */
+	uint8_t *memory;
 };
 
-static inline __attribute__((always_inline)) bool view_holds(const struct view *view, uint64_t iova,
-							     uint64_t bytes, unsigned int prot)
-{
-	uint64_t offset = iova - view->iova;
-
-	return offset < view->bytes && bytes <= view->bytes - offset && (view->prot & prot);
-}
-
-/* Another window. It holds nothing when there is none that is mapped here. */
-static __attribute__((noinline, cold)) struct view view_refill(struct sim_nvme *nvme,
-							       struct ctrl_sq *sq, uint64_t iova,
-							       uint64_t bytes, unsigned int prot)
+static __attribute__((noinline, cold)) struct ctrl_view view_find(struct sim_nvme *nvme,
+								  struct ctrl_sq *sq, uint64_t iova,
+								  uint64_t page)
 {
 	struct sim_window window = { 0 };
 
-	if (!sim_dma_lookup(nvme->server, iova, bytes, prot, &window) || !window.base)
-		memset(&window, 0, sizeof(window));
-	sq->window = window;
-	return (struct view){ window.iova, window.bytes, window.base, window.prot };
+	sq->view = CTRL_NO_VIEW;
+	if (sim_dma_lookup(nvme->server, iova, page, CTRL_PROT_READ | CTRL_PROT_WRITE, &window) &&
+	    window.base)
+		sq->view = (struct ctrl_view){ window.iova, window.bytes - page, window.base };
+	return sq->view;
+}
+
+static inline __attribute__((always_inline)) struct target target_of(const struct sim_nvme *nvme,
+								     uint64_t nsid,
+								     uint64_t most_blocks)
+{
+	const struct ctrl_ns *ns = &nvme->namespaces[nsid - 1];
+
+	/* No command has this namespace id in its dword. */
+	if (nsid - 1 >= nvme->nr_namespaces || ns->blocks < most_blocks)
+		return (struct target){ .nsid = UINT64_MAX };
+	return (struct target){ nsid, ns->blocks - most_blocks, ns->memory };
 }
 
 /* The second half holds the phase, so it must not be seen before the first. */
 static inline __attribute__((always_inline)) void cqe_store(struct nvme_cqe *cqe, uint64_t second)
 {
 #if defined(__SSE2__)
-	_mm_store_si128((__m128i *)cqe, _mm_set_epi64x((long long)second, 0));
+	_mm_store_si128((__m128i *)cqe, _mm_slli_si128(_mm_cvtsi64_si128((long long)second), 8));
 #else
 	volatile uint64_t *half = (volatile uint64_t *)cqe;
 
@@ -84,117 +84,112 @@ static inline __attribute__((always_inline)) void copy_blocks(uint8_t *blocks, u
 }
 
 /*
- * Takes up to n entries, as long as they are usual. Returns how many. `memory`: moves the data;
- * else it is checked only.
+ * Takes up to n entries that lie together, as do the places of their completions, as long as they
+ * are usual. Returns how many. `memory`: moves the data; else it is checked only.
  */
-static inline __attribute__((always_inline)) unsigned int take_short(struct sim_nvme *nvme,
-								     struct ctrl_sq *sq,
-								     unsigned int n,
-								     const bool memory)
+static inline __attribute__((always_inline)) unsigned int take_run(struct sim_nvme *nvme,
+								   struct ctrl_sq *sq,
+								   unsigned int n,
+								   const bool memory)
 {
 	struct ctrl_cq *cq = sq->cq;
 	const unsigned int block_shift = nvme->block_shift;
 	const uint64_t page = UINT64_C(1) << nvme->page_shift;
-	const uint64_t first_opcode = nvme->options.read_only ? NVME_IO_READ : NVME_IO_WRITE;
-	const uint64_t most_blocks = nvme->max_bytes >> block_shift;
-	const uint32_t nr_namespaces = nvme->nr_namespaces;
-	const struct nvme_sqe *const sq_begin = sq->entries, *const sq_end = sq_begin + sq->size;
-	struct nvme_cqe *const cq_begin = cq->entries, *const cq_end = cq_begin + cq->size;
-	const struct nvme_sqe *entry = sq_begin + sq->head;
-	struct nvme_cqe *cqe = cq_begin + cq->tail;
-	struct view view = { sq->window.iova, sq->window.bytes, sq->window.base, sq->window.prot };
-	uint64_t tally[2] = { 0, 0 }; /* commands << 32 | blocks, by opcode & 1 */
-	/* Of every completion: the ids and the phase. */
-	uint64_t common = (uint64_t)sq->qid << 16 | (uint64_t)cq->phase << 48;
-	uint32_t head = sq->head;
-	unsigned int i;
+	const uint64_t most_blocks = nvme->short_blocks;
+	const struct nvme_sqe *const begin = sq->entries + sq->head, *const end = begin + n;
+	const struct nvme_sqe *entry;
+	struct nvme_cqe *cqe = cq->entries + cq->tail;
+	struct ctrl_view view = sq->view;
+	struct target target = { .nsid = UINT64_MAX };
+	/* The second half of the completion but for the command id. The head moves on with each;
+	 * from the last entry it goes to the first. */
+	uint64_t second = (uint64_t)cq->phase << 48 | (uint64_t)sq->qid << 16;
 
-	for (i = 0; i < n; i++) {
+	second += sq->head + 1 == sq->size ? UINT64_MAX : sq->head;
+	for (entry = begin; entry < end; entry++) {
 		const volatile uint64_t *words = (const volatile uint64_t *)entry;
-		uint64_t dword0_1 = words[0], prp1 = words[3], prp2 = words[4], lba = words[5];
+		uint64_t dword0_1 = words[0], prp1 = words[3], lba = words[5];
 		uint32_t dw12 = (uint32_t)words[6];
 		uint64_t opcode = dword0_1 & 0xffff; /* with the flags, which have to be 0 */
-		uint64_t blocks = NVME_IO_NLB(dw12), bytes = blocks << block_shift;
-		uint64_t first = page - (prp1 & (page - 1)), second = 0;
-		uint32_t ns_index = (uint32_t)(dword0_1 >> 32) - 1;
-		uint8_t *data1, *data2 = NULL;
-		uint64_t ns_blocks;
+		uint64_t nsid = dword0_1 >> 32;
+		uint64_t blocks = (uint64_t)dw12 + 1, bytes = blocks << block_shift;
+		uint64_t offset = prp1 & (page - 1), first = bytes, prp2 = 0;
 
-		if (unlikely(opcode - first_opcode > NVME_IO_READ - first_opcode ||
-			     ns_index >= nr_namespaces || (dw12 & ~SHORT_DW12) ||
-			     blocks > most_blocks || (prp1 & 3)))
+		/* Nothing but a number of blocks in dword 12: no FUA, no directive. */
+		if (unlikely(opcode - NVME_IO_WRITE > NVME_IO_READ - NVME_IO_WRITE ||
+			     dw12 >= most_blocks || (prp1 & 3)))
 			break;
-		ns_blocks = nvme->namespaces[ns_index].blocks;
-		if (unlikely(lba >= ns_blocks || blocks > ns_blocks - lba))
-			break;
-
-		/* What the device may do with the memory has the value of the opcode. */
-		static_assert(NVME_IO_WRITE == CTRL_PROT_READ && NVME_IO_READ == CTRL_PROT_WRITE,
-			      "opcode as protection");
-		if (bytes > first) {
-			second = bytes - first;
-			if (unlikely(second > page || (prp2 & (page - 1))))
-				break;
-		} else {
-			first = bytes;
-		}
-		if (unlikely(!view_holds(&view, prp1, first, (unsigned int)opcode))) {
-			view = view_refill(nvme, sq, prp1, first, (unsigned int)opcode);
-			if (!view.bytes)
+		if (unlikely(nsid != target.nsid)) {
+			target = target_of(nvme, nsid, most_blocks);
+			if (nsid != target.nsid)
 				break;
 		}
-		data1 = view.base + (prp1 - view.iova);
-		if (second) {
-			if (unlikely(!view_holds(&view, prp2, second, (unsigned int)opcode))) {
-				view = view_refill(nvme, sq, prp2, second, (unsigned int)opcode);
-				if (!view.bytes)
-					break;
-			}
-			data2 = view.base + (prp2 - view.iova);
+		if (unlikely(lba > target.last_lba))
+			break;
+		if (unlikely(prp1 - offset - view.iova > view.last)) {
+			view = view_find(nvme, sq, prp1 - offset, page);
+			if (prp1 - offset - view.iova > view.last)
+				break;
+		}
+		if (offset + bytes > page) {
+			prp2 = words[4];
+			if (unlikely(offset + bytes > 2 * page || (prp2 & (page - 1)) ||
+				     prp2 - view.iova > view.last))
+				break;
+			first = page - offset;
 		}
 		if (memory) {
-			uint8_t *stored = nvme->namespaces[ns_index].memory + (lba << block_shift);
+			uint8_t *stored = target.memory + (lba << block_shift);
 
-			copy_blocks(stored, data1, first, opcode);
-			if (second)
-				copy_blocks(stored + first, data2, second, opcode);
+			copy_blocks(stored, view.base + (prp1 - view.iova), first, opcode);
+			if (first < bytes)
+				copy_blocks(stored + first, view.base + (prp2 - view.iova),
+					    bytes - first, opcode);
 		}
 
-		tally[opcode & 1] += UINT64_C(1) << 32 | blocks;
-		head++;
-		if (unlikely(++entry == sq_end)) {
-			entry = sq_begin;
-			head = 0;
-		}
-		cqe_store(cqe, common | head | (dword0_1 & 0xffff0000) << 16);
-		if (unlikely(++cqe == cq_end)) {
-			cqe = cq_begin;
-			common ^= UINT64_C(1) << 48;
-		}
+		nvme->moved[opcode].commands++;
+		nvme->moved[opcode].blocks += blocks;
+		second++;
+		cqe_store(cqe++, second + ((uint64_t)((uint32_t)dword0_1 >> 16) << 32));
 	}
 
-	sq->head = head;
-	cq->tail = (uint32_t)(cqe - cq_begin);
-	cq->phase = (uint16_t)(common >> 48);
-	nvme->stats.commands += i;
-	nvme->stats.completions += i;
-	nvme->reads += tally[0] >> 32;
-	nvme->blocks_read += (uint32_t)tally[0];
-	nvme->writes += tally[1] >> 32;
-	nvme->blocks_written += (uint32_t)tally[1];
-	return i;
+	return (unsigned int)(entry - begin);
 }
 
-static __attribute__((noinline)) unsigned int take_short_null(struct sim_nvme *nvme,
-							      struct ctrl_sq *sq, unsigned int n)
+static __attribute__((noinline)) unsigned int run_null(struct sim_nvme *nvme, struct ctrl_sq *sq,
+						       unsigned int n)
 {
-	return take_short(nvme, sq, n, false);
+	return take_run(nvme, sq, n, false);
 }
 
-static __attribute__((noinline)) unsigned int take_short_memory(struct sim_nvme *nvme,
-								struct ctrl_sq *sq, unsigned int n)
+static __attribute__((noinline)) unsigned int run_memory(struct sim_nvme *nvme, struct ctrl_sq *sq,
+							 unsigned int n)
 {
-	return take_short(nvme, sq, n, true);
+	return take_run(nvme, sq, n, true);
+}
+
+/* Takes up to n entries the short way. Returns how many; fewer when the next one is not usual. */
+static unsigned int take_short(struct sim_nvme *nvme, struct ctrl_sq *sq, unsigned int n)
+{
+	struct ctrl_cq *cq = sq->cq;
+	unsigned int done = 0;
+
+	while (done < n) {
+		/* The last entry of the queue is a run of its own, see take_run(). */
+		uint32_t to_end = sq->head + 1 == sq->size ? 1 : sq->size - 1 - sq->head;
+		uint32_t want = n - done, took;
+
+		want = want < to_end ? want : to_end;
+		want = want < cq->size - cq->tail ? want : cq->size - cq->tail;
+		took = nvme->backing_kind == SIM_NVME_NULL ? run_null(nvme, sq, want)
+							   : run_memory(nvme, sq, want);
+		ctrl_sq_advance(sq, took);
+		ctrl_cq_advance(cq, took);
+		done += took;
+		if (took < want)
+			break;
+	}
+	return done;
 }
 
 /* Takes one entry the long way. false: nothing is to be taken after it. */
@@ -213,7 +208,8 @@ static __attribute__((noinline)) bool take_long(struct sim_nvme *nvme, struct ct
 }
 
 /* Takes what a doorbell announces, as far as there is room for completions. Returns how many. */
-static unsigned int take(struct sim_nvme *nvme, struct ctrl_sq *sq, uint32_t tail)
+static __attribute__((noinline)) unsigned int take(struct sim_nvme *nvme, struct ctrl_sq *sq,
+						   uint32_t tail)
 {
 	struct ctrl_cq *cq = sq->cq;
 	unsigned int n = ctrl_sq_pending(nvme, sq, tail), done = 0;
@@ -222,9 +218,7 @@ static unsigned int take(struct sim_nvme *nvme, struct ctrl_sq *sq, uint32_t tai
 	n = ctrl_cq_room(nvme, cq, n);
 	while (done < n) {
 		if (likely(!careful)) {
-			done += nvme->backing_kind == SIM_NVME_NULL
-					? take_short_null(nvme, sq, n - done)
-					: take_short_memory(nvme, sq, n - done);
+			done += take_short(nvme, sq, n - done);
 			if (done == n)
 				break;
 		}

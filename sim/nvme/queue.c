@@ -44,6 +44,7 @@ static void sq_open(struct sim_nvme *nvme, unsigned int qid, uint64_t iova, uint
 		.doorbell = ctrl_doorbell(nvme, qid, false),
 		.cq = cq,
 		.size = size,
+		.view = CTRL_NO_VIEW,
 		.bad_tail = REFUSED_NONE,
 		.qid = (uint16_t)qid,
 		.live = true,
@@ -185,6 +186,7 @@ void ctrl_dma_unmap(void *model, uint64_t iova, uint64_t bytes)
 		struct ctrl_cq *cq = &nvme->cqs[i];
 
 		memset(&sq->window, 0, sizeof(sq->window));
+		sq->view = CTRL_NO_VIEW;
 		if (overlaps(iova, bytes, sq->iova, sq->size * sizeof(struct nvme_sqe)))
 			sq->entries = NULL;
 		if (overlaps(iova, bytes, cq->iova, cq->size * sizeof(struct nvme_cqe)))
@@ -252,8 +254,7 @@ bool ctrl_fetch(struct sim_nvme *nvme, struct ctrl_sq *sq, struct nvme_sqe *sqe)
 		ctrl_fatal(nvme, "a submission queue cannot be read");
 		return false;
 	}
-	if (++sq->head == sq->size)
-		sq->head = 0;
+	ctrl_sq_advance(sq, 1);
 	return true;
 }
 
@@ -288,10 +289,7 @@ void ctrl_post(struct sim_nvme *nvme, const struct ctrl_sq *sq, uint16_t cid, ui
 	};
 
 	cqe_store(nvme, cq, &cqe);
-	if (++cq->tail == cq->size) {
-		cq->tail = 0;
-		cq->phase ^= 1;
-	}
+	ctrl_cq_advance(cq, 1);
 }
 
 void ctrl_interrupt(struct sim_nvme *nvme, const struct ctrl_cq *cq)
