@@ -58,7 +58,7 @@ static unsigned int make_long_options(const struct cli_option *options, struct o
 {
 	unsigned int nr = 0;
 
-	for (; options[nr].name; nr++) {
+	for (; nr < CLI_MAX_OPTIONS && options[nr].name; nr++) {
 		longs[nr] = (struct option){
 			.name = options[nr].name,
 			.has_arg = options[nr].kind == CLI_FLAG ? no_argument : required_argument,

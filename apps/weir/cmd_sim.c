@@ -137,12 +137,12 @@ static int serve(struct sim_server *server, const struct sim_config *config, str
 {
 	int rc;
 
+	stop_on_signals(stop_server, server);
 	rc = pin(config->cpu, err);
 	if (!rc)
 		rc = sim_server_listen(server, config->socket, err);
 	if (rc)
 		return rc;
-	stop_on_signals(stop_server, server);
 	notice_show();
 	printf("ready: vfio-user:%s\n", config->socket);
 	if (fflush(stdout))

@@ -2,6 +2,7 @@
 #include "doctor.h"
 #include "tree.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define CPUS "/sys/devices/system/cpu"
@@ -20,7 +21,7 @@ static void check_governor(struct doctor *doctor)
 		known++;
 		if (strcmp(governor, "performance")) {
 			slow++;
-			strcpy(seen, governor);
+			snprintf(seen, sizeof(seen), "%s", governor);
 		}
 	}
 	tree_free_names(cpus);

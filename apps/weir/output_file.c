@@ -56,14 +56,16 @@ int output_file_begin(struct output_file *file, const char *path, bool force,
 		      struct weir_error *err)
 {
 	*file = (struct output_file){ .path = path, .force = force, .fd = -1 };
-	if (!strcmp(path, "-"))
+	if (!strcmp(path, "-")) {
+		file->path = "standard output";
 		file->fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
-	else if (is_special(path))
+	} else if (is_special(path)) {
 		file->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
-	else
+	} else {
 		return make_temporary(file, err);
+	}
 	if (file->fd < 0)
-		return fail(err, -errno, "cannot write to %s: %s", path, strerror(errno));
+		return fail(err, -errno, "cannot write to %s: %s", file->path, strerror(errno));
 	return 0;
 }
 

@@ -375,6 +375,9 @@ void *perf_worker_main(void *arg)
 	prepare_burst(worker);
 	while (sem_wait(&perf->start))
 		;
+	/* Another thread could not be started. */
+	if (atomic_load(&perf->stop))
+		return NULL;
 	start = clock_ns(CLOCK_MONOTONIC);
 	if (config->latency || config->verify)
 		run_other(worker, &run);

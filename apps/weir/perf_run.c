@@ -205,14 +205,14 @@ static void join_workers(struct perf *perf)
 		while (true) {
 			struct timespec until;
 
-			clock_gettime(CLOCK_REALTIME, &until);
+			clock_gettime(CLOCK_MONOTONIC, &until);
 			until.tv_nsec += 1000000;
 			if (until.tv_nsec >= 1000000000) {
 				until.tv_nsec -= 1000000000;
 				until.tv_sec++;
 			}
-			if (pthread_timedjoin_np(perf->workers[i].thread, NULL, &until) !=
-			    ETIMEDOUT)
+			if (pthread_clockjoin_np(perf->workers[i].thread, NULL, CLOCK_MONOTONIC,
+						 &until) != ETIMEDOUT)
 				break;
 			target_events(&perf->target, NULL);
 		}

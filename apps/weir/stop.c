@@ -27,6 +27,8 @@ void stop_on_signals(void (*action)(void *ctx), void *ctx)
 	sigemptyset(&handler.sa_mask);
 	sigaction(SIGINT, &handler, NULL);
 	sigaction(SIGTERM, &handler, NULL);
+	/* A reader that goes away is a failed write, not an end without a shutdown. */
+	signal(SIGPIPE, SIG_IGN);
 }
 
 bool stop_requested(void)

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-/* Catches the signals. `action` (may be NULL) is called from the handler. */
+/* Catches the signals, and ignores SIGPIPE. `action` (may be NULL) is called from the handler. */
 void stop_on_signals(void (*action)(void *ctx), void *ctx);
 
 /* Whether one has come. Blocking calls return -EINTR then. */

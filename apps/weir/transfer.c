@@ -256,9 +256,16 @@ static void drain(struct job *job)
 int transfer_begin(struct transfer *transfer, struct weir_error *err)
 {
 	struct weir_nvme_qp_options options = WEIR_NVME_QP_OPTIONS_INIT;
+	const struct weir_nvme_info *info = &transfer->target->info;
 	unsigned int granted;
 	int rc;
 
+	if (info->max_transfer < transfer->target->ns_info.block_bytes)
+		return fail(err, -EPROTO,
+			    "%s transfers at most %" PRIu32 " bytes, less than its blocks of "
+			    "%" PRIu32,
+			    transfer->target->address, info->max_transfer,
+			    transfer->target->ns_info.block_bytes);
 	options.depth = transfer->depth;
 	rc = weir_nvme_qp_create(transfer->target->nvme, &options, &transfer->qp, err);
 	if (rc)
