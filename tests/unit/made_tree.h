@@ -18,7 +18,7 @@ static char tree_root[64];
 static inline int tree_make(void **state)
 {
 	(void)state;
-	strcpy(tree_root, "/tmp/weir-tree-XXXXXX");
+	snprintf(tree_root, sizeof(tree_root), "/tmp/weir-tree-XXXXXX");
 	return mkdtemp(tree_root) ? 0 : -1;
 }
 

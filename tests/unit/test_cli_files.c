@@ -122,7 +122,7 @@ static void test_output_file(void **state)
 	mode_t mask = umask(027);
 
 	(void)state;
-	strcpy(path, tree_path("/out/file"));
+	snprintf(path, sizeof(path), "%s", tree_path("/out/file"));
 	assert_int_equal(output_file_check(path, false, &err), 0);
 	assert_int_equal(output_file_begin(&file, path, false, &err), 0);
 	assert_int_equal(output_file_write(&file, "abc", 3, &err), 0);
@@ -148,7 +148,7 @@ static void test_output_file_appears(void **state)
 	struct output_file file;
 
 	(void)state;
-	strcpy(path, tree_path("/out/file"));
+	snprintf(path, sizeof(path), "%s", tree_path("/out/file"));
 	assert_int_equal(output_file_begin(&file, path, false, &err), 0);
 	assert_int_equal(output_file_write(&file, "abc", 3, &err), 0);
 	tree_put("/out/file", "theirs");
@@ -164,7 +164,7 @@ static void test_output_file_discarded(void **state)
 
 	(void)state;
 	tree_put("/out/file", "old");
-	strcpy(path, tree_path("/out/file"));
+	snprintf(path, sizeof(path), "%s", tree_path("/out/file"));
 	assert_int_equal(output_file_begin(&file, path, true, &err), 0);
 	assert_int_equal(output_file_write(&file, "abc", 3, &err), 0);
 	output_file_discard(&file);
@@ -181,7 +181,7 @@ static void test_output_special(void **state)
 	int reader;
 
 	(void)state;
-	strcpy(path, tree_path("/out/pipe"));
+	snprintf(path, sizeof(path), "%s", tree_path("/out/pipe"));
 	assert_int_equal(mkfifo(path, 0600), 0);
 	reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	assert_true(reader >= 0);

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cli.h"
@@ -245,10 +246,10 @@ static int parse(const char *first, ...)
 	va_list args;
 	int argc = 1;
 
-	strcpy(words[0], "it");
+	snprintf(words[0], sizeof(words[0]), "%s", "it");
 	va_start(args, first);
 	for (const char *word = first; word; word = va_arg(args, const char *)) {
-		strcpy(words[argc], word);
+		snprintf(words[argc], sizeof(words[argc]), "%s", word);
 		argv[argc] = words[argc];
 		argc++;
 	}
