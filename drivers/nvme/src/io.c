@@ -21,6 +21,7 @@
 #endif
 
 #define BLOCKS_MAX 65536u
+#define PREFETCH_AHEAD (8 * 8) /* eight entries, in words */
 /* In the second half of a completion entry, read as one word. */
 #define CQE_PHASE (UINT64_C(1) << 48)
 
@@ -196,6 +197,8 @@ static __attribute__((always_inline)) inline bool post_fast(struct weir_nvme_qp 
 		     (data & 3) || (io->metadata | io->reserved[0] | io->reserved[1])))
 		return false;
 
+	/* Of the lines that the device read last time around, this one is needed soon. */
+	weir_prefetch_write(sqe + PREFETCH_AHEAD);
 	tracker->cookie = io->cookie;
 	*(uint64_t *)&tracker->state = qp->active_word;
 	sqe[0] = (uint32_t)first | cid_dword | ns->nsid_dword;

@@ -86,6 +86,21 @@ static inline void weir_dma_mb(void)
 #endif
 }
 
+/**
+ * Asks for the cache line at `line` with the right to write it, ahead of stores to it. Worth it for
+ * memory that another core reads, such as queue entries of an emulated device: the line comes while
+ * other work is done. A hint: any address is allowed, nothing faults. (__builtin_prefetch() asks
+ * for a line to read on x86-64 unless told of a newer core.)
+ */
+static inline void weir_prefetch_write(const volatile void *line)
+{
+#if defined(__x86_64__)
+	__asm__ volatile("prefetchw %0" : : "m"(*(const volatile char *)line));
+#elif defined(__aarch64__)
+	__asm__ volatile("prfm pstl1keep, %0" : : "Q"(*(const volatile char *)line));
+#endif
+}
+
 /** Tells the core that it is in a polling loop. */
 static inline void weir_cpu_relax(void)
 {
