@@ -92,7 +92,6 @@ struct sim_server {
 	atomic_bool stop, unplugged;
 	bool in_turn;
 	uint64_t idle_since; /* ns; 0: busy */
-	uint64_t sleep_ns; /* the next sleep */
 	bool resting; /* idle for so long that others may have the core */
 	unsigned int polls; /* of the model, between two looks at the sockets */
 

@@ -88,7 +88,7 @@ struct sim_model_ops {
 /* How the server behaves. */
 struct sim_server_options {
 	struct weir_log log;
-	unsigned int spin_us; /* idle: spin this long, then yield, then sleep; 0: 50 */
+	unsigned int spin_us; /* idle: spin this long, then sleep in between; 0: 50 */
 	bool no_mmap_dma; /* ignore the descriptors of DMA maps and move data by message */
 	bool no_mmap_bars; /* offer no BAR for mapping */
 	/* Faults, for tests of clients; each names what the server does wrong, and counts from the
