@@ -187,10 +187,9 @@ static __attribute__((always_inline)) inline bool post_fast(struct weir_nvme_qp 
 							    const struct weir_nvme_io *io,
 							    uint32_t cid_dword, uint64_t *sqe)
 {
-	struct nvme_tracker *tracker = tracker_of(qp->trackers, cid_dword);
 	uint64_t first = load64(io); /* opcode, flags, nr_segments, blocks */
-	uint64_t nr = first >> 32, lba = io->lba, data = io->data;
-	uint64_t next_page = (data | qp->page_mask) + 1;
+	uint64_t nr = first >> 32, lba = io->lba, data = io->data, next_page;
+	struct nvme_tracker *tracker;
 
 	if (unlikely((uint32_t)first - 1 > 1 || nr - 1 >= ns->fast_blocks ||
 		     lba >= atomic_load_explicit(&ns->fast_lbas, memory_order_relaxed) ||
@@ -199,6 +198,8 @@ static __attribute__((always_inline)) inline bool post_fast(struct weir_nvme_qp 
 
 	/* Of the lines that the device read last time around, this one is needed soon. */
 	weir_prefetch_write(sqe + PREFETCH_AHEAD);
+	tracker = tracker_of(qp->trackers, cid_dword);
+	next_page = (data | qp->page_mask) + 1;
 	tracker->cookie = io->cookie;
 	*(uint64_t *)&tracker->state = qp->active_word;
 	sqe[0] = (uint32_t)first | cid_dword | ns->nsid_dword;
@@ -227,28 +228,28 @@ static __attribute__((noinline, cold)) int submit_not_live(uint32_t control)
 	return control == NVME_QP_DEAD ? -ENODEV : 0;
 }
 
-static uint32_t tail_of(const struct weir_nvme_qp *qp)
+static __attribute__((noinline, cold)) int ring_unmapped(struct weir_nvme_qp *qp, uint32_t tail,
+							 unsigned int n)
 {
-	return (uint32_t)(((uintptr_t)qp->next_sqe - (uintptr_t)qp->sq) / sizeof(qp->sq[0]));
-}
-
-static __attribute__((noinline, cold)) int ring_unmapped(struct weir_nvme_qp *qp, unsigned int n)
-{
-	nvme_ring_slow(qp, 0, tail_of(qp));
+	nvme_ring_slow(qp, 0, tail);
 	qp->rung_sqe = qp->next_sqe;
 	return (int)n;
 }
 
-/* Rings if entries were added since, and passes n on: the last step of a burst. */
-static inline int ring(struct weir_nvme_qp *qp, unsigned int n)
+/* Rings if entries were added since, the next of which is sqe, and passes n on: the last step of a
+ * burst. */
+static inline int ring(struct weir_nvme_qp *qp, uint64_t *sqe, unsigned int n)
 {
-	if (unlikely(qp->next_sqe == qp->rung_sqe))
+	uint32_t tail;
+
+	if (unlikely(sqe == qp->rung_sqe))
 		return (int)n;
+	tail = (uint32_t)(((uintptr_t)sqe - (uintptr_t)qp->sq) / sizeof(qp->sq[0]));
 	weir_dma_wmb();
 	if (unlikely(!qp->sq_doorbell))
-		return ring_unmapped(qp, n);
-	weir_mmio_write32(qp->sq_doorbell, tail_of(qp));
-	qp->rung_sqe = qp->next_sqe;
+		return ring_unmapped(qp, tail, n);
+	weir_mmio_write32(qp->sq_doorbell, tail);
+	qp->rung_sqe = sqe;
 	return (int)n;
 }
 
@@ -271,12 +272,13 @@ static __attribute__((noinline)) int submit_burst(struct weir_nvme_qp *qp,
 			sqe = post_any(qp, ns, ios, cid_dword, sqe);
 	}
 	qp->next_sqe = sqe;
-	return ring(qp, n);
+	return ring(qp, sqe, n);
 }
 
 WEIR_EXPORT int weir_nvme_submit(struct weir_nvme_qp *qp, const struct weir_nvme_ns *ns,
 				 const struct weir_nvme_io *ios, unsigned int n)
 {
+	uint64_t *sqe;
 	uint32_t control = atomic_load_explicit(&qp->control, memory_order_acquire);
 
 	if (unlikely(control != NVME_QP_LIVE))
@@ -285,13 +287,14 @@ WEIR_EXPORT int weir_nvme_submit(struct weir_nvme_qp *qp, const struct weir_nvme
 		n = qp->nr_free;
 	if (unlikely(!ns || ns->nvme != qp->nvme))
 		return refuse_burst(qp, ios, n);
-	if (n != 1 ||
-	    unlikely(!post_fast(qp, ns, ios, qp->free_cids[qp->nr_free - 1], qp->next_sqe)))
+	sqe = qp->next_sqe;
+	if (n != 1 || unlikely(!post_fast(qp, ns, ios, qp->free_cids[qp->nr_free - 1], sqe)))
 		return submit_burst(qp, ns, ios, n);
 	qp->nr_free--;
 	qp->submitted++;
-	qp->next_sqe = next_slot(qp, qp->next_sqe);
-	return ring(qp, 1);
+	sqe = next_slot(qp, sqe);
+	qp->next_sqe = sqe;
+	return ring(qp, sqe, 1);
 }
 
 WEIR_EXPORT int weir_nvme_post(struct weir_nvme_qp *qp, const struct weir_nvme_ns *ns,
@@ -318,7 +321,7 @@ WEIR_EXPORT int weir_nvme_post(struct weir_nvme_qp *qp, const struct weir_nvme_n
 WEIR_EXPORT void weir_nvme_ring(struct weir_nvme_qp *qp)
 {
 	if (likely(atomic_load_explicit(&qp->control, memory_order_acquire) == NVME_QP_LIVE))
-		ring(qp, 0);
+		ring(qp, qp->next_sqe, 0);
 }
 
 /* The controller completed something that it was not given: it cannot be trusted with anything. */
