@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "device/fault_guard.h"
 #include "server/server.h"
 
 /* VFIO_DMA_UNMAP_FLAG_ALL of linux/vfio.h, which clients pass on. */
@@ -24,6 +25,7 @@ static_assert(sizeof(struct multi_write) == 24, "single device write");
 static int dma_map_command(struct sim_server *server, struct request *request)
 {
 	const struct vfio_user_dma_map *map = (const void *)request->payload;
+	const char *name = server->ops->name;
 	struct weir_error err;
 	int rc;
 
@@ -31,8 +33,14 @@ static int dma_map_command(struct sim_server *server, struct request *request)
 		return -EINVAL;
 	rc = dma_map(&server->dma, map, request->nr_fds ? request->fds[0] : -1, &err);
 	if (rc)
-		weir_log_write(&server->options.log, WEIR_LOG_WARN, "%s: DMA map: %s",
-			       server->ops->name, err.text);
+		weir_log_write(&server->options.log, WEIR_LOG_WARN, "%s: DMA map: %s", name,
+			       err.text);
+	else if (request->nr_fds && !server->dma.no_mmap &&
+		 !dma_find(&server->dma, map->address)->base)
+		weir_log_write(&server->options.log, WEIR_LOG_WARN,
+			       "%s: DMA map: %u ranges are guarded, no more: 0x%" PRIx64
+			       " is reached by message",
+			       name, FAULT_GUARD_RANGES, map->address);
 	return rc;
 }
 

@@ -291,6 +291,34 @@ static void test_silent_connections(void **state)
 	sim_client_close(&first);
 }
 
+/* Who connects and says nothing does not keep the place. */
+static void test_silent_client_loses_its_place(void **state)
+{
+	struct sim_server *server = fixture.model.server;
+	struct sim_client client;
+	int silent = dial(fixture.path), waiting;
+	char byte;
+
+	(void)state;
+	assert_true(silent >= 0);
+	sim_server_turn(server);
+	assert_non_null(server->session.wire);
+	waiting = dial(fixture.path);
+	assert_true(waiting >= 0);
+	sim_server_turn(server);
+	server->session.hello_deadline = 0;
+	for (int i = 0; i < MAX_TURNED_AWAY; i++)
+		server->turned_away[i].deadline = 0;
+	sim_server_turn(server);
+	assert_int_equal(recv(silent, &byte, 1, MSG_DONTWAIT), 0);
+	assert_int_equal(recv(waiting, &byte, 1, MSG_DONTWAIT), 0);
+	close(silent);
+	close(waiting);
+	open_client(&client);
+	assert_int_equal(sim_client_hello(&client, NULL), 0);
+	sim_client_close(&client);
+}
+
 static void test_client_vanishes(void **state)
 {
 	struct sim_client client;
@@ -467,6 +495,7 @@ int main(void)
 		TEST(test_locked_directory),
 		LISTENING(test_second_client_is_told),
 		LISTENING(test_silent_connections),
+		LISTENING(test_silent_client_loses_its_place),
 		LISTENING(test_client_vanishes),
 		LISTENING(test_unplug),
 		cmocka_unit_test(test_faults),
