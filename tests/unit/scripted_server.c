@@ -388,6 +388,8 @@ static void handle(struct scripted *server, struct wire_message *message)
 		server->nr_answers++;
 		return;
 	}
+	if (server->delay_ms)
+		usleep(server->delay_ms * 1000);
 	answer_command(server, message, &reply);
 	if (server->ask.header.command && message->header.command == VFIO_USER_REGION_READ)
 		ask_client(server);

@@ -92,7 +92,9 @@ struct scripted {
 	struct vfio_user_dma_map maps[SCRIPTED_MAX_MAPS];
 	unsigned int nr_maps;
 	int irq_fds[16][SCRIPTED_VECTORS]; /* by kind; -1: none */
-	unsigned int set_irqs, most_fds, resets, accesses;
+	_Atomic unsigned int set_irqs, accesses;
+	unsigned int most_fds, resets;
+	unsigned int delay_ms; /* before each answer */
 	uint64_t unmap_less; /* DMA_UNMAP: claims so many bytes less */
 
 	/* Sent to the client before the reply to a REGION_READ, and the answers that came. */

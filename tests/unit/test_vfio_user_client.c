@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -847,6 +848,60 @@ static void test_stall(void **state)
 	end_world(world);
 }
 
+/* A server that does not react is left after a while, also when a device is just closed. */
+static void test_close_of_a_stuck_server(void **state)
+{
+	struct world *world = make_world();
+	struct weir_device_options options = WEIR_DEVICE_OPTIONS_INIT;
+	uint64_t start;
+
+	(void)state;
+	options.timeout_ms = 150;
+	assert_int_equal(scripted_open_socket(&world->server, world->ioas, &options, &world->dev,
+					      &world->err),
+			 0);
+	atomic_store(&world->server.stop, true);
+	pthread_join(world->server.thread, NULL);
+	world->server.thread = 0;
+	start = weir_now_ns();
+	weir_device_close(world->dev);
+	assert_in_range(weir_now_ns() - start, 150000000, 2000000000);
+	world->dev = NULL;
+	end_world(world);
+}
+
+static void *read_once(void *arg)
+{
+	struct world *world = arg;
+	uint32_t value;
+
+	return (void *)(intptr_t)weir_device_read(world->dev, 2, 0, &value, 4, NULL);
+}
+
+/* The limit is for one answer, not for those that others wait for. */
+static void test_slow_answers_add_up(void **state)
+{
+	struct world *world = make_world();
+	struct weir_device_options options = WEIR_DEVICE_OPTIONS_INIT;
+	pthread_t threads[4];
+	void *ret;
+
+	(void)state;
+	options.timeout_ms = 600;
+	assert_int_equal(scripted_open_socket(&world->server, world->ioas, &options, &world->dev,
+					      &world->err),
+			 0);
+	world->server.delay_ms = 200;
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, read_once, world), 0);
+	for (int i = 0; i < 4; i++) {
+		pthread_join(threads[i], &ret);
+		assert_null(ret);
+	}
+	world->server.delay_ms = 0;
+	end_world(world);
+}
+
 static void test_server_leaves(void **state)
 {
 	struct world *world = make_world();
@@ -1041,6 +1096,8 @@ int main(void)
 		TEST(test_served_by_events),
 		TEST(test_short_unmap),
 		TEST(test_stall),
+		TEST(test_close_of_a_stuck_server),
+		TEST(test_slow_answers_add_up),
 		TEST(test_server_leaves),
 		TEST(test_held_by_another),
 		TEST(test_addresses),

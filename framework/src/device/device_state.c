@@ -4,6 +4,7 @@
  * transport needs to go on. Descriptors: the transport's, the eventfds of notifications, then those
  * of the regions.
  */
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -81,8 +82,8 @@ WEIR_EXPORT int weir_device_save(struct weir_device *dev, struct weir_state *sta
 	ret = dev->transport->save(dev, &link, err);
 	if (ret)
 		return ret;
-	strcpy(saved.address, dev->address);
-	strcpy(saved.transport, dev->transport->name);
+	memcpy(saved.address, dev->address, strlen(dev->address));
+	snprintf(saved.transport, sizeof(saved.transport), "%s", dev->transport->name);
 	memcpy(saved.link, link.bytes, sizeof(saved.link));
 	saved.ids = dev->ids;
 	saved.msix = dev->msix;

@@ -143,9 +143,9 @@ static int wait_reply(struct vfio_user_client *client, struct vfio_user_call *ca
 int client_call(struct vfio_user_client *client, struct vfio_user_call *call,
 		struct weir_error *err)
 {
-	uint64_t deadline = weir_now_ns() + (uint64_t)client->dev->timeout_ms * 1000000u;
 	struct vfio_user_header header = { .command = call->command };
 	struct weir_error ours;
+	uint64_t deadline;
 	int ret;
 
 	if (!err)
@@ -158,6 +158,8 @@ int client_call(struct vfio_user_client *client, struct vfio_user_call *call,
 		ret = device_gone_error(client->dev, err);
 		goto unlock;
 	}
+	/* Not before: the calls of others are no fault of this one's answer. */
+	deadline = weir_now_ns() + (uint64_t)client->dev->timeout_ms * 1000000u;
 	header.id = client->next_id++;
 	ret = wire_send(client->wire, &header, call->parts, call->nr_parts, call->fds, call->nr_fds,
 			client->dev->timeout_ms, err);

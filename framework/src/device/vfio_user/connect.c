@@ -52,7 +52,7 @@ int client_connect(struct weir_device *dev, int *fd, struct weir_error *err)
 		return weir_error_set(err, -EINVAL,
 				      "%s: a socket's path has 1 to %zu bytes, not %zu",
 				      dev->address, sizeof(address.sun_path) - 1, strlen(path));
-	strcpy(address.sun_path, path);
+	memcpy(address.sun_path, path, strlen(path) + 1);
 	s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (s < 0)
 		return describe_failure(dev, -errno, err);

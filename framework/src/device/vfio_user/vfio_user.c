@@ -139,9 +139,15 @@ static void vfio_user_close(struct weir_device *dev, bool for_successor)
 {
 	struct vfio_user_client *client = dev->link;
 
-	ioas_detach(client->attachment);
-	if (!for_successor && !device_is_gone(dev))
+	/* In this order, so that an unmap by another thread does not overlook the server meanwhile:
+	 * it waits for the lock, and then finds the device gone. */
+	if (!for_successor && !device_is_gone(dev)) {
+		pthread_mutex_lock(&client->lock);
 		disconnect(client);
+		atomic_store(&dev->gone, 1);
+		pthread_mutex_unlock(&client->lock);
+	}
+	ioas_detach(client->attachment);
 	client_free(client);
 	dev->link = NULL;
 }
