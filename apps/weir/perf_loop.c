@@ -111,22 +111,17 @@ static cold int end_early(struct perf_worker *worker)
 	return -ENODEV;
 }
 
-/* Counts what failed of a burst and keeps the words of the worker's first. */
-static cold unsigned int count_failed(struct perf_worker *worker, unsigned int n)
+/* Counts an I/O that failed and keeps the words of the worker's first. */
+static cold void note_failure(struct perf_worker *worker, struct perf_slot *slot,
+			      const struct weir_nvme_done *done)
 {
-	unsigned int failed = 0;
 	char text[128];
 
-	for (unsigned int i = 0; i < n; i++) {
-		if (weir_nvme_ok(&worker->done[i]))
-			continue;
-		if (!worker->failed++)
-			fail(&worker->why, -EIO, "I/O of %" PRIu32 " blocks at LBA %" PRIu64 ": %s",
-			     worker->perf->io_blocks, slot_of(worker->done[i].cookie)->lba,
-			     weir_nvme_status_text(&worker->done[i], text, sizeof(text)));
-		failed++;
-	}
-	return failed;
+	if (!worker->failed++)
+		fail(&worker->why, -EIO, "I/O of %" PRIu32 " blocks at LBA %" PRIu64 ": %s",
+		     worker->perf->io_blocks, slot->lba,
+		     weir_nvme_status_text(done, text, sizeof(text)));
+	slot->start_ns = 0;
 }
 
 /* Compares what a read of --verify brought. */
@@ -228,24 +223,23 @@ static expanded int turn_over(struct perf_worker *worker, struct run *run, unsig
 {
 	/* A copy, which no store to an I/O can change: it stays in registers. */
 	struct generator gen = run->gen;
-	unsigned int bad = 0;
-	uint64_t now = 0;
+	uint64_t failed = worker->failed, now = 0;
 
 	for (unsigned int i = 0; i < n; i++) {
 		const struct weir_nvme_done *done = &worker->done[i];
 		struct perf_slot *slot = slot_of(done->cookie);
+		bool ok = weir_nvme_ok(done);
 
-		bad |= done->status | (unsigned int)done->host;
-		if (kind.time_all || unlikely(slot->start_ns))
+		if (unlikely(!ok))
+			note_failure(worker, slot, done);
+		else if (kind.time_all || unlikely(slot->start_ns))
 			record(worker, slot, &now);
-		if (next_io(worker, &gen, slot, weir_nvme_ok(done), &worker->ios[i], kind))
+		if (next_io(worker, &gen, slot, ok, &worker->ios[i], kind))
 			return worker->code;
 	}
 	run->gen.state = gen.state;
 	run->gen.position = gen.position;
-	run->completed += n;
-	if (unlikely(bad))
-		run->completed -= count_failed(worker, n);
+	run->completed += n - (worker->failed - failed);
 	return submit_burst(worker, run, n, kind);
 }
 
