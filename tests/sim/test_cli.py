@@ -258,7 +258,7 @@ class ReadAndWrite(Case):
         """Whatever the controller looks like, the data is right."""
         for shape in (["--lba-size", "4K"], ["--mdts", 1], ["--noiob", 9], ["--no-sgl"],
                       ["--trap-doorbells"], ["--no-shadow-doorbells"], ["--mqes", 5],
-                      ["--dstrd", 0], ["--no-mmap-dma"], ["--write-cache"],
+                      ["--dstrd", 0], ["--mpsmin", 1], ["--no-mmap-dma"], ["--write-cache"],
                       ["--queues", 1], ["--cmb", "1M"], ["--spin-us", 1]):
             with self.subTest(shape=shape):
                 server = self.serve("nvme", "--size", "4M", *shape)
@@ -666,6 +666,14 @@ class Perf(Case):
         self.assertAlmostEqual(share, 1 / 5, delta=0.05)
         self.assertEqual(errors(stderr), ["weir: nvme perf: " + result["error"]])
         self.assertRegex(result["error"], r"^\d+ I/Os failed; I/O of 8 blocks at LBA \d+: ")
+
+    def test_failed_io_is_named(self):
+        server = self.serve("nvme", "--size", "1M", "--fault", "status=0x281,status-every=5")
+        code, _, stderr = run("nvme", "perf", server.address, "--time", 0.1, "--rw", "read",
+                              "--queue-depth", 1)
+        self.assertEqual(code, 1)
+        self.assertRegex("\n".join(errors(stderr)),
+                         r"^weir: nvme perf: \d+ I/Os failed; I/O of 8 blocks at LBA 32: ")
 
     def test_interrupted(self):
         for number in (signal.SIGINT, signal.SIGTERM):
