@@ -20,6 +20,7 @@
 #include "stepper.h"
 
 #define MAX_DEPTH 1024u
+#define DEFAULT_DEPTH 128u /* of a queue pair for which the caller names none */
 #define MAX_BYTES (128u << 10)
 #define SEGMENTS 4u
 #define PAGE 4096u
@@ -156,7 +157,8 @@ static int rig_open(struct rig *rig, const struct probe *probe, const struct sha
 	memset(rig, 0, sizeof(*rig));
 	rig->device = probe->device;
 	options.no_sgl = shape->no_sgl;
-	qp_options.depth = shape->depth;
+	if (shape->depth > DEFAULT_DEPTH)
+		qp_options.depth = shape->depth;
 	rc = weir_nvme_open(bench_device_address(probe->device), &options, &rig->nvme, &err);
 	if (!rc)
 		rc = weir_nvme_qp_create(rig->nvme, &qp_options, &rig->qp, &err);
