@@ -53,6 +53,8 @@ static int describe_prp(struct weir_nvme_qp *qp, unsigned int cid, uint64_t sqe[
 	return WEIR_NVME_HOST_OK;
 }
 
+static_assert(NVME_SGL_DATA == 0, "describe_range() composes a data block by its length alone");
+
 static void sgl_set(struct nvme_sgl *sgl, uint64_t address, uint32_t bytes, uint8_t type)
 {
 	*sgl = (struct nvme_sgl){ .address = address, .bytes = bytes, .type = type };
@@ -96,23 +98,44 @@ static int check_segments(const struct weir_nvme_segment *segments, unsigned int
 	return sum == bytes ? WEIR_NVME_HOST_OK : WEIR_NVME_HOST_LENGTH;
 }
 
+/* Data in one range: no list for up to two pages, nor with an SGL. */
+static int describe_range(struct weir_nvme_qp *qp, unsigned int cid, uint64_t sqe[8], uint64_t data,
+			  uint64_t bytes)
+{
+	uint64_t next_page = (data | qp->page_mask) + 1, end = data + bytes;
+	uint64_t *list = (uint64_t *)LIST(qp, cid);
+
+	if (unlikely(data & 3))
+		return WEIR_NVME_HOST_ALIGNMENT;
+	if (unlikely(end < data))
+		return WEIR_NVME_HOST_LENGTH;
+	sqe[3] = data;
+	if (end - 1 <= next_page + qp->page_mask) {
+		sqe[4] = end > next_page ? next_page : 0;
+	} else if (qp->nvme->use_sgl) {
+		sqe[0] |= NVME_CMD_SGL;
+		sqe[4] = bytes; /* a data block descriptor: type and subtype are 0 */
+	} else {
+		sqe[4] = LIST_IOVA(qp, cid);
+		/* list_bytes is enough for the longest transfer at any offset. */
+		for (; next_page < end; next_page += qp->page_mask + 1)
+			*list++ = next_page;
+	}
+	return WEIR_NVME_HOST_OK;
+}
+
 int nvme_describe(struct weir_nvme_qp *qp, unsigned int cid, uint64_t sqe[8],
 		  const struct weir_nvme_io *io, uint64_t bytes)
 {
-	struct weir_nvme_segment whole = { .iova = io->data, .bytes = (uint32_t)bytes };
-	const struct weir_nvme_segment *segments = &whole;
-	unsigned int nr = 1;
+	const struct weir_nvme_segment *segments =
+		(const struct weir_nvme_segment *)(uintptr_t)io->data;
 	int status;
 
-	if (io->nr_segments) {
-		segments = (const struct weir_nvme_segment *)(uintptr_t)io->data;
-		nr = io->nr_segments;
-	}
-	status = check_segments(segments, nr, bytes);
+	if (!io->nr_segments)
+		return describe_range(qp, cid, sqe, io->data, bytes);
+	status = check_segments(segments, io->nr_segments, bytes);
 	if (status != WEIR_NVME_HOST_OK)
 		return status;
-	/* One PRP or two are as good as an SGL, and every controller takes them. */
-	if (qp->nvme->use_sgl && (io->nr_segments || bytes > qp->page_mask + 1))
-		return describe_sgl(qp, cid, sqe, segments, nr);
-	return describe_prp(qp, cid, sqe, segments, nr);
+	return qp->nvme->use_sgl ? describe_sgl(qp, cid, sqe, segments, io->nr_segments)
+				 : describe_prp(qp, cid, sqe, segments, io->nr_segments);
 }

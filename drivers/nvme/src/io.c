@@ -140,12 +140,6 @@ static enum weir_nvme_host_status compose_any(struct weir_nvme_qp *qp,
 		     : WEIR_NVME_HOST_OK;
 }
 
-static inline void store_entry(uint64_t *to, const uint64_t from[8])
-{
-	for (unsigned int i = 0; i < 8; i++)
-		to[i] = from[i];
-}
-
 static inline uint64_t *next_slot(const struct weir_nvme_qp *qp, uint64_t *sqe)
 {
 	sqe += 8;
@@ -159,17 +153,15 @@ static __attribute__((noinline)) uint64_t *post_any(struct weir_nvme_qp *qp,
 						    uint32_t cid_dword, uint64_t *slot)
 {
 	struct nvme_tracker *tracker = tracker_of(qp->trackers, cid_dword);
-	enum weir_nvme_host_status status;
-	uint64_t sqe[8];
+	enum weir_nvme_host_status status = compose_any(qp, ns, io, cid_dword, slot);
 
-	status = compose_any(qp, ns, io, cid_dword, sqe);
+	/* What was written to the slot of a refused one is overwritten by the next. */
 	if (status != WEIR_NVME_HOST_OK) {
 		refuse(qp, cid_dword, io->cookie, status);
 		return slot;
 	}
 	tracker->cookie = io->cookie;
 	*(uint64_t *)&tracker->state = qp->active_word;
-	store_entry(slot, sqe);
 	return next_slot(qp, slot);
 }
 
