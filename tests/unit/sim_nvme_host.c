@@ -37,9 +37,55 @@ static void map_doorbells(struct host *host)
 	host->doorbells = map;
 }
 
+/* Answers a DMA request of the server from memory. */
+static void answer_dma(void *ctx)
+{
+	static uint8_t reply[16 + VFIO_USER_DEFAULT_MAX_TRANSFER];
+	struct host *host = ctx;
+	struct vfio_user_dma_access access;
+	struct wire_message message;
+	struct vfio_user_header header;
+	struct iovec part = { .iov_base = reply, .iov_len = sizeof(access) };
+	uint64_t offset;
+
+	if (wire_receive(host->client.wire, &message, 0, NULL))
+		return;
+	header = message.header;
+	header.flags = VFIO_USER_TYPE_REPLY;
+	memcpy(&access, message.payload, sizeof(access));
+	offset = access.address - HOST_IOVA;
+	assert_true(offset < HOST_BYTES && access.count <= HOST_BYTES - offset);
+	memcpy(reply, &access, sizeof(access));
+	if (header.command == VFIO_USER_DMA_WRITE) {
+		memcpy(host->memory + offset, (const uint8_t *)message.payload + sizeof(access),
+		       access.count);
+	} else {
+		assert_int_equal(header.command, VFIO_USER_DMA_READ);
+		memcpy(reply + sizeof(access), host->memory + offset, access.count);
+		part.iov_len += access.count;
+	}
+	host->dma_messages++;
+	assert_int_equal(wire_send(host->client.wire, &header, &part, 1, NULL, 0, 1000, NULL), 0);
+}
+
+void host_connect(struct host *host)
+{
+	struct sim_server *server = sim_nvme_server(host->nvme);
+	const uint16_t command = BUS_MASTER_AND_MEMORY;
+
+	/* As sim_client_open(), but keeps the server's end. */
+	host->client = (struct sim_client){ .server = server };
+	assert_int_equal(wire_pair(&host->client.wire, &host->server_end), 0);
+	assert_int_equal(sim_server_connect(server, host->server_end), 0);
+	assert_int_equal(sim_client_hello(&host->client, NULL), 0);
+	assert_int_equal(sim_client_write(&host->client, CONFIG_REGION, COMMAND_REGISTER, &command,
+					  sizeof(command)),
+			 0);
+	assert_int_equal(sim_client_map(&host->client, HOST_IOVA, HOST_BYTES, 0, 3, host->fd), 0);
+}
+
 void host_open(struct host *host, const struct sim_nvme_options *options)
 {
-	const uint16_t command = BUS_MASTER_AND_MEMORY;
 	struct weir_error err = { 0 };
 	void *map;
 
@@ -52,12 +98,7 @@ void host_open(struct host *host, const struct sim_nvme_options *options)
 
 	if (sim_nvme_create(options, &host->nvme, &err))
 		fail_msg("%s", err.text);
-	assert_int_equal(sim_client_open(&host->client, sim_nvme_server(host->nvme)), 0);
-	assert_int_equal(sim_client_hello(&host->client, NULL), 0);
-	assert_int_equal(sim_client_write(&host->client, CONFIG_REGION, COMMAND_REGISTER, &command,
-					  sizeof(command)),
-			 0);
-	assert_int_equal(sim_client_map(&host->client, HOST_IOVA, HOST_BYTES, 0, 3, host->fd), 0);
+	host_connect(host);
 	host->stride = 4u << (host_read64(host, NVME_CAP) >> NVME_CAP_DSTRD_SHIFT & 0xf);
 	map_doorbells(host);
 }
@@ -105,21 +146,9 @@ void host_write64(struct host *host, uint64_t offset, uint64_t value)
 	assert_int_equal(sim_client_write(&host->client, 0, offset, &value, sizeof(value)), 0);
 }
 
-static void queue_clear(struct host *host, unsigned int qid, uint32_t size)
-{
-	host->queues[qid] = (struct host_queue){
-		.qid = qid,
-		.size = size,
-		.phase = 1,
-		.sq = HOST_SQ(qid),
-		.cq = HOST_CQ(qid),
-	};
-	memset(host_at(host, HOST_CQ(qid)), 0, size * sizeof(struct nvme_cqe));
-}
-
 void host_enable(struct host *host)
 {
-	queue_clear(host, 0, HOST_ENTRIES);
+	host_queue_clear(host, 0, HOST_ENTRIES);
 	host_write32(host, NVME_AQA, (HOST_ENTRIES - 1) << 16 | (HOST_ENTRIES - 1));
 	host_write64(host, NVME_ASQ, host_iova(HOST_SQ(0)));
 	host_write64(host, NVME_ACQ, host_iova(HOST_CQ(0)));
@@ -137,8 +166,13 @@ void host_turn(struct host *host)
 {
 	struct sim_server *server = sim_nvme_server(host->nvme);
 
+	/* Only here: elsewhere what the server says is an answer. */
+	if (host->client.wire)
+		wire_set_pump(host->server_end, answer_dma, host);
 	for (int idle = 0; idle < IDLE_TURNS;)
 		idle = sim_server_turn(server) ? 0 : idle + 1;
+	if (host->client.wire)
+		wire_set_pump(host->server_end, NULL, NULL);
 }
 
 uint16_t host_put(struct host *host, unsigned int qid, struct nvme_sqe sqe)
@@ -202,6 +236,18 @@ unsigned int host_run(struct host *host, unsigned int qid, struct nvme_sqe sqe)
 	return host->cqe.status >> 1 & 0x7ff;
 }
 
+void host_queue_clear(struct host *host, unsigned int qid, uint32_t size)
+{
+	host->queues[qid] = (struct host_queue){
+		.qid = qid,
+		.size = size,
+		.phase = 1,
+		.sq = HOST_SQ(qid),
+		.cq = HOST_CQ(qid),
+	};
+	memset(host_at(host, HOST_CQ(qid)), 0, size * sizeof(struct nvme_cqe));
+}
+
 unsigned int host_create_cq(struct host *host, unsigned int qid, uint32_t entries)
 {
 	return host_run(host, 0,
@@ -226,7 +272,7 @@ unsigned int host_create_sq(struct host *host, unsigned int qid, uint32_t entrie
 
 void host_queue(struct host *host, unsigned int qid)
 {
-	queue_clear(host, qid, HOST_ENTRIES);
+	host_queue_clear(host, qid, HOST_ENTRIES);
 	assert_int_equal(host_create_cq(host, qid, HOST_ENTRIES), NVME_SUCCESS);
 	assert_int_equal(host_create_sq(host, qid, HOST_ENTRIES), NVME_SUCCESS);
 }

@@ -34,6 +34,7 @@ struct host_queue {
 struct host {
 	struct sim_nvme *nvme;
 	struct sim_client client;
+	struct wire *server_end; /* the server's */
 	uint8_t *memory;
 	int fd; /* of the memory */
 	uint8_t *doorbells; /* NULL: by message */
@@ -41,12 +42,15 @@ struct host {
 	uint32_t stride;
 	struct host_queue queues[HOST_QUEUES];
 	uint16_t next_cid;
+	unsigned int dma_messages; /* that the server sent */
 	struct nvme_cqe cqe; /* the last completion */
 };
 
 /* A controller with memory mapped and its admin queue made; bus master on. */
 void host_open(struct host *host, const struct sim_nvme_options *options);
 void host_close(struct host *host);
+/* Another client, after sim_client_close(). */
+void host_connect(struct host *host);
 /* The same, and a queue pair 1. */
 void host_start(struct host *host, const struct sim_nvme_options *options);
 
@@ -85,6 +89,9 @@ void host_acknowledge(struct host *host, unsigned int qid);
 /* One command from submission to completion. Its status without the phase and without DNR, or
  * HOST_NOTHING. */
 unsigned int host_run(struct host *host, unsigned int qid, struct nvme_sqe sqe);
+
+/* Forgets what was in a queue of this size: before it is made. */
+void host_queue_clear(struct host *host, unsigned int qid, uint32_t size);
 
 /* Admin commands. Their status. */
 unsigned int host_create_cq(struct host *host, unsigned int qid, uint32_t entries);
