@@ -256,7 +256,11 @@ static void impossible_size(bool memory, uint32_t bytes)
 	assert_int_equal(message.nr_fds, 0);
 	assert_int_equal(wire_receive(ends.a, &message, 50, &err), -EPROTO);
 	assert_int_equal(wire_send(ends.a, &header, NULL, 0, NULL, 0, 50, &err), -EPROTO);
+	/* What it brought was closed, once: a descriptor of that number is somebody else's now. */
+	fd = eventfd(0, 0);
 	close_ends(&ends);
+	assert_true(fcntl(fd, F_GETFD) >= 0);
+	close(fd);
 }
 
 static void test_impossible_size(void **state)
