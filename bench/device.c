@@ -54,14 +54,26 @@ static void serve(struct sim_nvme *nvme, struct device_shared *shared)
 	}
 }
 
+bool bench_pin(int cpu)
+{
+	cpu_set_t set;
+
+	if (cpu < 0)
+		return true;
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	return !sched_setaffinity(0, sizeof(set), &set);
+}
+
 static _Noreturn void run(const struct bench_device *device, const struct sim_nvme_options *options,
-			  pid_t parent)
+			  int cpu, pid_t parent)
 {
 	struct device_shared *shared = device->shared;
 	struct sim_nvme *nvme;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent || sim_nvme_create(options, &nvme, &shared->err) ||
+	if (getppid() != parent || !bench_pin(cpu) ||
+	    sim_nvme_create(options, &nvme, &shared->err) ||
 	    sim_server_listen(sim_nvme_server(nvme), device->socket, &shared->err))
 		_exit(1);
 	atomic_store(&shared->serving, true);
@@ -69,8 +81,8 @@ static _Noreturn void run(const struct bench_device *device, const struct sim_nv
 	_exit(0);
 }
 
-int bench_device_start(const struct sim_nvme_options *options, struct bench_device **device,
-		       struct weir_error *err)
+int bench_device_start(const struct sim_nvme_options *options, int cpu,
+		       struct bench_device **device, struct weir_error *err)
 {
 	struct bench_device *made = calloc(1, sizeof(*made));
 	pid_t parent = getpid();
@@ -100,7 +112,7 @@ int bench_device_start(const struct sim_nvme_options *options, struct bench_devi
 		goto fail;
 	}
 	if (!made->pid)
-		run(made, options, parent);
+		run(made, options, cpu, parent);
 	while (!atomic_load(&made->shared->serving)) {
 		if (waitpid(made->pid, NULL, WNOHANG) == made->pid) {
 			made->pid = 0;

@@ -11,10 +11,14 @@
 
 struct bench_device;
 
-/* Starts it. The process ends with bench_device_stop(), or with the caller's process. */
-int bench_device_start(const struct sim_nvme_options *options, struct bench_device **device,
-		       struct weir_error *err);
+/* Starts it, on a core or (-1) any. It ends with bench_device_stop(), or with the caller's process.
+ */
+int bench_device_start(const struct sim_nvme_options *options, int cpu,
+		       struct bench_device **device, struct weir_error *err);
 void bench_device_stop(struct bench_device *device);
+
+/* Puts the calling process on a core. -1: any; false: it may not run there. */
+bool bench_pin(int cpu);
 
 /* For weir_nvme_open(). */
 const char *bench_device_address(const struct bench_device *device);

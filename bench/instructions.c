@@ -433,7 +433,7 @@ int main(int argc, char **argv)
 	if (probe.rows == MAP_FAILED)
 		return 1;
 	options.backing = SIM_NVME_NULL;
-	if (bench_device_start(&options, &probe.device, &err)) {
+	if (bench_device_start(&options, -1, &probe.device, &err)) {
 		fprintf(stderr, "instructions: %s\n", err.text);
 		return 1;
 	}

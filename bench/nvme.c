@@ -59,7 +59,11 @@ void bench_nvme_read(struct bench_state *state)
 	struct weir_error err;
 
 	options.backing = SIM_NVME_NULL;
-	if (bench_device_start(&options, &device, &err)) {
+	if (!bench_pin(1)) {
+		bench_fail(state, "this needs cores 0 and 1");
+		return;
+	}
+	if (bench_device_start(&options, 0, &device, &err)) {
 		bench_fail(state, err.text);
 		return;
 	}

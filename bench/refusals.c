@@ -171,7 +171,7 @@ static bool with_fault(const char *what, const struct sim_nvme_faults *faults)
 
 	options.backing = SIM_NVME_NULL;
 	options.faults = *faults;
-	if (bench_device_start(&options, &device, &err)) {
+	if (bench_device_start(&options, -1, &device, &err)) {
 		fprintf(stderr, "%s: %s\n", what, err.text);
 		return false;
 	}
@@ -197,7 +197,7 @@ bool refusals_all(const char *address)
 	bool ok = false;
 
 	options.backing = SIM_NVME_NULL;
-	if (bench_device_start(&options, &device, &err) ||
+	if (bench_device_start(&options, -1, &device, &err) ||
 	    weir_nvme_open(address, NULL, &nvme, &err) ||
 	    weir_nvme_open(bench_device_address(device), NULL, &other, &err)) {
 		fprintf(stderr, "refusals: %s\n", err.text);
