@@ -13,15 +13,22 @@
 #define SPIN_NS 100000 /* how long a waiter spins before it sleeps between looks */
 #define PAUSE_NS 50000
 
+void *nvme_take_pages(struct weir_nvme *nvme, size_t bytes)
+{
+	size_t page = (size_t)1 << nvme->page_shift;
+
+	/* Blocks of the arena are aligned to their size. */
+	return weir_arena_alloc(nvme->arena, bytes < page ? page : bytes, 0);
+}
+
 int nvme_admin_alloc(struct weir_nvme *nvme, struct weir_error *err)
 {
 	struct nvme_admin_queue *admin = &nvme->admin;
-	size_t page = (size_t)1 << nvme->page_shift;
 
-	admin->sq = weir_arena_alloc(nvme->arena, NVME_ADMIN_ENTRIES * sizeof(admin->sq[0]), page);
-	admin->cq = weir_arena_alloc(nvme->arena, NVME_ADMIN_ENTRIES * sizeof(admin->cq[0]), page);
-	admin->buffer = weir_arena_alloc(nvme->arena, NVME_ADMIN_MAX_BYTES, page);
-	admin->list = weir_arena_alloc(nvme->arena, page, page);
+	admin->sq = nvme_take_pages(nvme, NVME_ADMIN_ENTRIES * sizeof(admin->sq[0]));
+	admin->cq = nvme_take_pages(nvme, NVME_ADMIN_ENTRIES * sizeof(admin->cq[0]));
+	admin->buffer = nvme_take_pages(nvme, NVME_ADMIN_MAX_BYTES);
+	admin->list = nvme_take_pages(nvme, 1);
 	if (!admin->sq || !admin->cq || !admin->buffer || !admin->list)
 		return weir_error_set(err, -ENOMEM, "no room in the arena for the admin queue");
 	admin->sq_iova = weir_arena_ptr_iova(nvme->arena, admin->sq);

@@ -249,9 +249,9 @@ static void configure_shadow_doorbells(struct weir_nvme *nvme)
 	    (nvme->info.doorbells_mapped && !nvme->options.shadow_doorbells))
 		return;
 	if (!nvme->shadow)
-		nvme->shadow = weir_arena_alloc(nvme->arena, page, page);
+		nvme->shadow = nvme_take_pages(nvme, page);
 	if (!nvme->shadow_event)
-		nvme->shadow_event = weir_arena_alloc(nvme->arena, page, page);
+		nvme->shadow_event = nvme_take_pages(nvme, page);
 	if (!nvme->shadow || !nvme->shadow_event)
 		return;
 	memset(nvme->shadow, 0, page);

@@ -269,6 +269,8 @@ struct weir_nvme *nvme_alloc(struct weir_device *dev, struct weir_arena *arena,
 void nvme_free(struct weir_nvme *nvme);
 
 /* admin.c: with the lock held */
+/* Memory in the arena that begins at a page of the controller's, which may be larger than ours. */
+void *nvme_take_pages(struct weir_nvme *nvme, size_t bytes);
 int nvme_admin_alloc(struct weir_nvme *nvme, struct weir_error *err);
 void nvme_admin_reset(struct weir_nvme *nvme);
 void nvme_admin_free(struct weir_nvme *nvme);
@@ -296,6 +298,7 @@ void nvme_qp_clear(struct weir_nvme_qp *qp); /* rings and indices as new */
 struct weir_nvme_qp *nvme_qp_alloc(struct weir_nvme *nvme);
 void nvme_qp_free(struct weir_nvme_qp *qp);
 size_t nvme_qp_state_bytes(unsigned int depth);
+unsigned int nvme_max_depth(const struct weir_nvme *nvme); /* of any queue pair */
 uint64_t nvme_doorbell_offset(const struct weir_nvme *nvme, unsigned int qid, unsigned int cq);
 /* interrupts.c: with the lock held */
 int nvme_vectors_bind(struct weir_nvme *nvme, struct weir_error *err);

@@ -49,6 +49,13 @@ static uint32_t max_entries(const struct weir_nvme *nvme)
 	return 1u << (31 - __builtin_clz(entries));
 }
 
+unsigned int nvme_max_depth(const struct weir_nvme *nvme)
+{
+	uint32_t depth = max_entries(nvme) - 1;
+
+	return depth < WEIR_NVME_MAX_DEPTH ? depth : WEIR_NVME_MAX_DEPTH;
+}
+
 static uint32_t list_bytes(const struct weir_nvme *nvme)
 {
 	uint64_t pages = (nvme->max_transfer >> nvme->page_shift) + 1;
@@ -178,8 +185,7 @@ static int take_qid(struct weir_nvme *nvme)
 
 static void *arena_take(struct weir_nvme *nvme, uint64_t bytes, uint64_t *offset)
 {
-	uint64_t page = UINT64_C(1) << nvme->page_shift;
-	uint8_t *memory = weir_arena_alloc(nvme->arena, bytes, page);
+	uint8_t *memory = nvme_take_pages(nvme, bytes);
 
 	if (memory)
 		*offset = (uint64_t)(memory - (uint8_t *)weir_arena_base(nvme->arena));
@@ -327,11 +333,9 @@ WEIR_EXPORT int weir_nvme_qp_create(struct weir_nvme *nvme, const struct weir_nv
 				    struct weir_nvme_qp **qp, struct weir_error *err)
 {
 	struct weir_nvme_qp_options options = WEIR_NVME_QP_OPTIONS_INIT;
-	uint32_t limit = max_entries(nvme) - 1;
+	unsigned int limit = nvme_max_depth(nvme);
 	int rc;
 
-	if (limit > WEIR_NVME_MAX_DEPTH)
-		limit = WEIR_NVME_MAX_DEPTH;
 	rc = weir_options_copy(&options, sizeof(options), from, "queue pair options", err);
 	if (rc)
 		return rc;
