@@ -65,13 +65,13 @@ static int make_blocking(struct weir_nvme *nvme, struct nvme_blocking **out, str
 {
 	struct weir_nvme_qp_options options = WEIR_NVME_QP_OPTIONS_INIT;
 	struct nvme_blocking *blocking = calloc(1, sizeof(*blocking));
-	uint32_t limit = NVME_CAP_MQES(nvme->cap);
+	unsigned int limit = nvme_max_depth(nvme);
 	int rc;
 
 	if (!blocking)
 		return weir_error_set(err, -ENOMEM, "no memory for blocking calls");
 	blocking->piece_bytes = nvme->max_transfer < PIECE_BYTES ? nvme->max_transfer : PIECE_BYTES;
-	options.depth = limit < PIECES ? 1 : PIECES;
+	options.depth = limit < PIECES ? limit : PIECES;
 	rc = weir_nvme_qp_create(nvme, &options, &blocking->qp, err);
 	blocking->nr_pieces = options.depth;
 	for (unsigned int i = 0; !rc && i < blocking->nr_pieces; i++) {
