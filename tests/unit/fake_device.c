@@ -114,6 +114,12 @@ int weir_device_events(struct weir_device *dev, struct weir_event *events, unsig
 	return dev->gone ? -ENODEV : 0;
 }
 
+int weir_device_event_fd(const struct weir_device *dev)
+{
+	(void)dev;
+	return -1;
+}
+
 unsigned int weir_irq_count(const struct weir_device *dev, enum weir_irq kind)
 {
 	(void)dev, (void)kind;

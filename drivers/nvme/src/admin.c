@@ -6,6 +6,7 @@
 #include "nvme.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -224,9 +225,18 @@ static void describe(struct weir_nvme *nvme, struct weir_nvme_command *command, 
 	command->prp2 = admin->list_iova;
 }
 
-static int wait_done(struct weir_nvme *nvme, int cid, const char *what, struct weir_error *err)
+/* Sleeps a little, unless the transport has something to do: a controller that reaches our memory
+ * by message should not wait for us. */
+static void pause_for_device(struct weir_nvme *nvme)
 {
 	const struct timespec pause = { .tv_nsec = PAUSE_NS };
+	struct pollfd device = { .fd = weir_device_event_fd(nvme->dev), .events = POLLIN };
+
+	ppoll(&device, 1, &pause, NULL);
+}
+
+static int wait_done(struct weir_nvme *nvme, int cid, const char *what, struct weir_error *err)
+{
 	uint64_t begin = weir_now_ns(), now = begin;
 	uint64_t limit = nvme->options.admin_timeout_ms * UINT64_C(1000000);
 
@@ -248,7 +258,7 @@ static int wait_done(struct weir_nvme *nvme, int cid, const char *what, struct w
 		if (now - begin > limit)
 			break;
 		if (now - begin >= SPIN_NS)
-			nanosleep(&pause, NULL);
+			pause_for_device(nvme);
 	}
 	nvme->admin.use[cid] = NVME_ADMIN_NOBODY;
 	weir_error_set(&nvme->trouble, -ETIMEDOUT, "%s was not answered within %u ms", what,
