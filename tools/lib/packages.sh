@@ -18,22 +18,28 @@ missing_packages() {
   done
 }
 
-# need_packages NAME...: installs what is missing, as root or through sudo.
+# install_packages NAME...: as root, or through sudo.
+install_packages() {
+  local -a sudo=()
+  if ((EUID)); then
+    sudo=(sudo)
+  fi
+  "${sudo[@]}" apt-get -q update </dev/null &&
+    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+      apt-get -q install -y --no-install-recommends "$@" </dev/null
+}
+
+# need_packages NAME...: installs what is missing.
 need_packages() {
-  local -a missing sudo=()
+  local -a missing
   mapfile -t missing < <(missing_packages "$@")
   ((${#missing[@]})) || return 0
   command -v apt-get >/dev/null || die "missing: ${missing[*]}; there is no apt-get to install them"
-  if ((EUID)); then
-    command -v sudo >/dev/null ||
-      die "missing packages; as root: apt-get install ${missing[*]}"
-    sudo=(sudo)
-  fi
-  echo "installing ${missing[*]}"
-  "${sudo[@]}" apt-get -q update </dev/null || die "apt-get update failed"
-  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
-    apt-get -q install -y --no-install-recommends "${missing[@]}" </dev/null ||
-    die "apt-get could not install ${missing[*]}"
+  ((!EUID)) || command -v sudo >/dev/null ||
+    die "missing packages; as root: apt-get install ${missing[*]}"
+  echo "missing: ${missing[*]}"
+  step "install ${#missing[@]} packages" install_packages "${missing[@]}" ||
+    die 'cannot go on without them'
 }
 
 # need_clang_runtime: clang's sanitizers and libFuzzer, which Debian packages by clang's version.

@@ -24,7 +24,7 @@ die() {
 # goes to a file in LOG_DIR, which the script has set; STEP_LOG names it.
 step() {
   local name=$1 start
-  STEP_LOG=$LOG_DIR/${1//[^A-Za-z0-9]/-}.log
+  STEP_LOG=$LOG_DIR/${name//[^A-Za-z0-9]/-}.log
   shift
   start=$(now_ms)
   if "$@" >"$STEP_LOG" 2>&1; then
