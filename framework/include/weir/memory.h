@@ -131,8 +131,8 @@ int weir_arena_fd(const struct weir_arena *arena);
 /** Bytes of one page: 4096, 2 MiB or 1 GiB. */
 uint64_t weir_arena_page_bytes(const struct weir_arena *arena);
 
-/** NUMA node that the memory was bound to, or WEIR_NODE_ANY when it is bound to none: the system has
- * no NUMA support, does not let this process bind memory, or the node had too little. */
+/** NUMA node that the memory was bound to, or WEIR_NODE_ANY when it is bound to none: the system
+ * has no NUMA support, does not let this process bind memory, or the node had too little. */
 int weir_arena_node(const struct weir_arena *arena);
 
 /** IOVA of a pointer into the arena. One subtraction; the pointer is not checked. */
