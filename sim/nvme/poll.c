@@ -25,6 +25,9 @@
 /* Looks at all doorbells before the server has its turn: its part would double what a single
  * command in flight takes. */
 #define ROUNDS 32
+/* Commands of one queue in a row that may each wait, for a disk or for the client: its messages are
+ * answered between turns, within its time-out. */
+#define CAREFUL_BURST 4
 /* Turns without work after which the client of shadow doorbells is asked to ring. */
 #define IDLE_TURNS 64
 
@@ -215,6 +218,8 @@ static __attribute__((noinline)) unsigned int take(struct sim_nvme *nvme, struct
 	unsigned int n = ctrl_sq_pending(nvme, sq, tail), done = 0;
 	bool careful = nvme->careful || !sq->entries || !cq->entries;
 
+	if (careful && n > CAREFUL_BURST)
+		n = CAREFUL_BURST;
 	n = ctrl_cq_room(nvme, cq, n);
 	while (done < n) {
 		if (likely(!careful)) {
@@ -268,6 +273,7 @@ static unsigned int shadow_turn(struct sim_nvme *nvme, unsigned int done)
 unsigned int ctrl_poll(void *model)
 {
 	struct sim_nvme *nvme = model;
+	unsigned int rounds = nvme->careful || nvme->options.no_mmap_dma ? 1 : ROUNDS;
 	unsigned int done = 0;
 	uint32_t tail;
 
@@ -276,7 +282,7 @@ unsigned int ctrl_poll(void *model)
 	tail = *nvme->sqs[0].doorbell;
 	if (unlikely(tail != nvme->sqs[0].head))
 		done = ctrl_admin_turn(nvme, tail);
-	for (unsigned int i = 0; i < ROUNDS && nvme->csts == NVME_CSTS_RDY; i++)
+	for (unsigned int i = 0; i < rounds && nvme->csts == NVME_CSTS_RDY; i++)
 		done += look(nvme);
 	if (unlikely(nvme->faults))
 		done += ctrl_held_run(nvme);
