@@ -48,7 +48,6 @@ struct shape {
 };
 
 #define ROUNDS 2u
-
 #define ANY_DWORD 0xffcu /* data begins at any dword of a page */
 
 static const struct shape shapes[] = {
@@ -231,6 +230,21 @@ static bool submit_round(struct rig *rig, const struct shape *shape, struct step
 	return true;
 }
 
+/* It succeeded, and its cookie has not come back before in this round. */
+static bool check_done(struct rig *rig, const struct shape *shape,
+		       const struct weir_nvme_done *done)
+{
+	char text[128];
+
+	if (weir_nvme_ok(done) && done->cookie < shape->depth && !rig->returned[done->cookie]) {
+		rig->returned[done->cookie] = true;
+		return true;
+	}
+	fprintf(stderr, "%s: cookie %llu: %s\n", shape->name, (unsigned long long)done->cookie,
+		weir_nvme_status_text(done, text, sizeof(text)));
+	return false;
+}
+
 /* All completions are there: each poll returns a full burst. */
 static bool poll_round(struct rig *rig, const struct shape *shape, struct stepper_count *count)
 {
@@ -247,18 +261,8 @@ static bool poll_round(struct rig *rig, const struct shape *shape, struct steppe
 			return false;
 		}
 		for (int d = 0; d < n; d++) {
-			uint64_t cookie = rig->done[d].cookie;
-
-			if (!weir_nvme_ok(&rig->done[d]) || cookie >= shape->depth ||
-			    rig->returned[cookie]) {
-				char text[128];
-
-				weir_nvme_status_text(&rig->done[d], text, sizeof(text));
-				fprintf(stderr, "%s: cookie %llu: %s\n", shape->name,
-					(unsigned long long)cookie, text);
+			if (!check_done(rig, shape, &rig->done[d]))
 				return false;
-			}
-			rig->returned[cookie] = true;
 		}
 	}
 	return true;
@@ -298,7 +302,7 @@ static bool run_empty(struct rig *rig, const struct shape *shape, struct row *ro
 {
 	struct shape one = { .name = shape->name, .bytes = 4096, .depth = 1, .burst = 1 };
 	uint64_t before = bench_device_completions(rig->device);
-	int n = 0;
+	int n;
 
 	weir_nvme_poll(rig->qp, rig->done, 1); /* resolves its symbol */
 	fill_io(rig, &one, 0, 0);
