@@ -6,6 +6,13 @@
 #if !defined(__cplusplus) && __has_include(<weir/error.h>)
 #include "../../framework/src/base/base.h"
 int analyzer_use(const char *format, ...);
-#define weir_error_set(err, code, ...) ((void)(err), (void)analyzer_use(__VA_ARGS__), (code))
+static inline int analyzer_error(int code)
+{
+	if (code >= 0)
+		__builtin_unreachable();
+	return code;
+}
+#define weir_error_set(err, code, ...) \
+	((void)(err), (void)analyzer_use(__VA_ARGS__), analyzer_error(code))
 #define weir_error_prefix weir_error_set
 #endif

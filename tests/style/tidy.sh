@@ -12,7 +12,12 @@ check() {
   local -a extra=(--extra-arg=-Wno-unknown-warning-option)
   # base.c defines what analyzer.h replaces.
   [[ $2 == */base/base.c ]] || extra+=(--extra-arg=-include --extra-arg="$PWD/tests/style/analyzer.h")
-  clang-tidy --quiet -p "$1" "${extra[@]}" "$2" 2>/dev/null
+  local out
+  out=$(clang-tidy --quiet -p "$1" "${extra[@]}" "$2" 2>/dev/null) || {
+    # without the path that led there
+    grep -A2 -F ' error: ' <<<"$out"
+    return 1
+  }
 }
 export -f check
 
