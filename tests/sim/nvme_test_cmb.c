@@ -29,7 +29,6 @@ static void test_cmb_data(void **state)
 	}
 	assert_int_equal(weir_nvme_cmb(t->nvme, &bar, &offset, &bytes, &err), 0);
 	assert_true(bytes >= 2 << 12);
-	/* The end of it: its beginning may hold queues. */
 	range = (struct weir_range){ .offset = offset + bytes - 4096, .bytes = 4096 };
 	if (weir_dmabuf_export(weir_nvme_device(t->nvme), bar, &range, 1, &dmabuf, &err))
 		fail_msg("%s", err.text);
@@ -53,6 +52,14 @@ static void test_cmb_data(void **state)
 	nvme_test_check(t, there, block, seed);
 	for (size_t i = block; i < 4096; i++)
 		assert_int_equal(there[i], 0x33);
+
+	/* By the address that the controller itself knows, without any mapping. */
+	weir_nvme_info(t->nvme, &t->info);
+	assert_true(t->info.cmb_address != 0);
+	memset(there, 0x44, 4096);
+	io.data = t->info.cmb_address + bytes - 4096;
+	nvme_test_ok(t, qp, t->ns, &io);
+	nvme_test_check(t, there, block, seed);
 
 	io.opcode = WEIR_NVME_WRITE;
 	io.lba = 52;

@@ -27,8 +27,8 @@ static int look(struct weir_nvme *nvme)
 
 	if (!NVME_CAP_CMBS(nvme->cap) && nvme->version >= 0x10400)
 		return 0;
-	nvme->cmb.base = CMB_BASE;
 	if (NVME_CAP_CMBS(nvme->cap)) {
+		nvme->cmb.base = CMB_BASE;
 		/* CMBLOC and CMBSZ read zero before. */
 		rc = weir_device_write64(nvme->dev, 0, NVME_REG_CMBMSC, NVME_CMBMSC_CRE);
 		if (rc)
@@ -53,6 +53,10 @@ static int look(struct weir_nvme *nvme)
 	/* Base §3.1.3.11: it may reach past the end of the BAR; what is there is ours to use. */
 	if (nvme->cmb.bytes > room - nvme->cmb.offset)
 		nvme->cmb.bytes = room - nvme->cmb.offset;
+	/* Before NVMe 1.4 the controller knows it by its address on the bus, which we do not. */
+	if (nvme->cmb.base && nvme->options.cmb_queues && (size & NVME_CMBSZ_SQS))
+		nvme->cmb.queue_bytes = weir_align_down(nvme->cmb.bytes / 2,
+							UINT64_C(1) << nvme->page_shift);
 	nvme->cmb.present = true;
 	return NVME_CAP_CMBS(nvme->cap) ? enable(nvme) : 0;
 }
@@ -70,6 +74,8 @@ int nvme_cmb_find(struct weir_nvme *nvme, struct weir_error *err)
 	if (!nvme->cmb.present)
 		return weir_error_set(err, -ENOENT, "the controller has no memory buffer");
 	nvme->info.cmb_bytes = nvme->cmb.bytes;
+	if (nvme->cmb.base)
+		nvme->info.cmb_address = nvme->cmb.base + nvme->cmb.queue_bytes;
 	return 0;
 }
 
@@ -98,8 +104,8 @@ WEIR_EXPORT int weir_nvme_cmb(struct weir_nvme *nvme, unsigned int *bar, uint64_
 				    nvme->cmb.flags);
 	if (!rc) {
 		*bar = nvme->cmb.bar;
-		*offset = nvme->cmb.offset;
-		*bytes = nvme->cmb.bytes;
+		*offset = nvme->cmb.offset + nvme->cmb.queue_bytes;
+		*bytes = nvme->cmb.bytes - nvme->cmb.queue_bytes;
 	}
 	pthread_mutex_unlock(&nvme->lock);
 	return rc;

@@ -50,7 +50,7 @@ struct saved_nvme {
 	uint16_t reserved2;
 	uint64_t sq, cq, buffer, list; /* of the admin queue, offsets in the arena */
 	uint64_t shadow, shadow_event; /* or NOWHERE */
-	uint64_t cmb_offset, cmb_bytes, cmb_used, cmb_base;
+	uint64_t cmb_offset, cmb_bytes, cmb_queue_bytes, cmb_base;
 	uint32_t cmb_bar, cmb_flags;
 	uint32_t admin_tail, admin_head, admin_phase, admin_outstanding;
 	uint8_t admin_use[NVME_ADMIN_ENTRIES];
@@ -89,7 +89,7 @@ static void save_controller(struct weir_nvme *nvme, struct saved_nvme *saved)
 		.shadow_event = arena_offset(nvme, nvme->shadow_event),
 		.cmb_offset = nvme->cmb.offset,
 		.cmb_bytes = nvme->cmb.bytes,
-		.cmb_used = nvme->cmb.used,
+		.cmb_queue_bytes = nvme->cmb.queue_bytes,
 		.cmb_base = nvme->cmb.base,
 		.cmb_bar = nvme->cmb.bar,
 		.cmb_flags = nvme->cmb.flags,
@@ -221,7 +221,7 @@ static int adopt_cmb(struct weir_nvme *nvme, const struct saved_nvme *saved)
 {
 	if (!saved->cmb_present)
 		return 0;
-	if (saved->cmb_bar > WEIR_REGION_BAR5 || saved->cmb_used > saved->cmb_bytes ||
+	if (saved->cmb_bar > WEIR_REGION_BAR5 || saved->cmb_queue_bytes > saved->cmb_bytes ||
 	    !weir_range_within(saved->cmb_offset, saved->cmb_bytes,
 			       weir_device_region_bytes(nvme->dev, saved->cmb_bar)))
 		return -EINVAL;
@@ -229,7 +229,7 @@ static int adopt_cmb(struct weir_nvme *nvme, const struct saved_nvme *saved)
 	nvme->cmb.bar = saved->cmb_bar;
 	nvme->cmb.offset = saved->cmb_offset;
 	nvme->cmb.bytes = saved->cmb_bytes;
-	nvme->cmb.used = saved->cmb_used;
+	nvme->cmb.queue_bytes = saved->cmb_queue_bytes;
 	nvme->cmb.base = saved->cmb_base;
 	nvme->cmb.flags = saved->cmb_flags;
 	return 0;
@@ -353,8 +353,8 @@ static bool shape_consistent(const struct weir_nvme *nvme, const struct nvme_qp_
 	       st->list_bytes >= 64 && st->list_bytes <= 65536 &&
 	       arena_memory(nvme, st->cq_offset, st->cq_entries * sizeof(struct nvme_cqe)) &&
 	       arena_memory(nvme, st->lists_offset, lists) &&
-	       (st->sq_in_cmb ? nvme->cmb.present &&
-					weir_range_within(st->sq_offset, sq_bytes, nvme->cmb.bytes)
+	       (st->sq_in_cmb ? nvme->cmb.present && weir_range_within(st->sq_offset, sq_bytes,
+								       nvme->cmb.queue_bytes)
 			      : arena_memory(nvme, st->sq_offset, sq_bytes) != NULL) &&
 	       (st->vector == UINT32_MAX || st->vector < nvme->nr_vectors);
 }

@@ -237,7 +237,8 @@ struct weir_nvme {
 	struct {
 		bool looked, present, enabled;
 		unsigned int bar;
-		uint64_t offset, bytes, used;
+		uint64_t offset, bytes;
+		uint64_t queue_bytes; /* from the start, kept for submission queues */
 		uint32_t flags; /* CMBSZ */
 		uint64_t base; /* address by which the controller knows it */
 	} cmb;

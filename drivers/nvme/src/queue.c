@@ -195,13 +195,25 @@ static void *arena_take(struct weir_nvme *nvme, uint64_t bytes, uint64_t *offset
 /* Room for a submission queue in the controller memory buffer, if that is wanted and can be had. */
 static bool cmb_take(struct weir_nvme *nvme, uint64_t bytes, uint64_t *offset)
 {
-	if (!nvme->options.cmb_queues || nvme_cmb_find(nvme, NULL) ||
-	    !(nvme->cmb.flags & NVME_CMBSZ_SQS) || bytes > nvme->cmb.bytes - nvme->cmb.used ||
-	    !weir_device_bar(nvme->dev, nvme->cmb.bar, nvme->cmb.offset + nvme->cmb.used, bytes))
+	const struct weir_nvme_qp *qp;
+	uint64_t at = 0;
+
+	if (!nvme->options.cmb_queues || nvme_cmb_find(nvme, NULL))
 		return false;
-	*offset = nvme->cmb.used;
-	nvme->cmb.used += weir_align_up(bytes, UINT64_C(1) << nvme->page_shift);
-	return true;
+again:
+	if (!weir_range_within(at, bytes, nvme->cmb.queue_bytes))
+		return false;
+	TAILQ_FOREACH (qp, &nvme->qps, link) {
+		uint64_t begin = qp->state->sq_offset;
+		uint64_t end = begin + qp->state->sq_entries * sizeof(qp->sq[0]);
+
+		if (qp->state->sq_in_cmb && at < end && begin < at + bytes) {
+			at = weir_align_up(end, UINT64_C(1) << nvme->page_shift);
+			goto again;
+		}
+	}
+	*offset = at;
+	return weir_device_bar(nvme->dev, nvme->cmb.bar, nvme->cmb.offset + at, bytes) != NULL;
 }
 
 static void free_memory(struct weir_nvme_qp *qp)

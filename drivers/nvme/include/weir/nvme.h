@@ -67,8 +67,8 @@ struct weir_nvme_options {
 	/** 1: use shadow doorbells wherever the controller has them; 0: only where its doorbells
 	 * cannot be mapped. */
 	uint8_t shadow_doorbells;
-	/** 1: put submission queues into the controller memory buffer if it has one that allows it.
-	 */
+	/** 1: put submission queues into the controller memory buffer, as long as they fit in its
+	 * first half, if it has one that allows it (NVMe 1.4 on). */
 	uint8_t cmb_queues;
 	/** 1: bind an MSI-X vector to each queue pair so that its owner can sleep, see
 	 * weir_nvme_qp_arm(). */
@@ -157,7 +157,10 @@ struct weir_nvme_info {
 	uint8_t volatile_write_cache; /**< 1: a flush is needed before data is safe */
 	uint8_t shadow_doorbells; /**< 1: in use */
 	uint8_t doorbells_mapped; /**< 0: each doorbell is a message or system call */
-	uint64_t cmb_bytes; /**< controller memory buffer, 0 when there is none */
+	uint64_t cmb_bytes; /**< of the controller memory buffer; 0: none, or not looked for */
+	/** Where what weir_nvme_cmb() gives begins for I/Os of this controller itself; 0: not
+	 * known. */
+	uint64_t cmb_address;
 };
 
 /** Fills `info`. */
@@ -525,7 +528,8 @@ int weir_nvme_reset_finish(struct weir_nvme *nvme, struct weir_error *err);
 
 /**
  * The controller memory buffer (§8.5), enabled on first use: device memory that this and, through
- * its dma-buf, other devices can use for data.
+ * its dma-buf, other devices can use for data. With weir_nvme_options::cmb_queues the first half
+ * of it is kept for queues, and this is the second.
  *
  * @param[out] bar     the BAR it lies in
  * @param[out] offset  where in the BAR
