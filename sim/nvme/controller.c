@@ -80,6 +80,7 @@ int ctrl_read_bar(void *model, unsigned int bar, uint64_t offset, void *data, si
 
 void ctrl_fatal(struct sim_nvme *nvme, const char *why)
 {
+	nvme->running = false;
 	nvme->csts |= NVME_CSTS_CFS;
 	weir_log_write(&nvme->options.server.log, WEIR_LOG_WARN, "nvme: fatal status: %s", why);
 }
@@ -122,13 +123,14 @@ static void enable(struct sim_nvme *nvme)
 	if (nvme->options.faults.stuck_ready)
 		return;
 	nvme->csts |= NVME_CSTS_RDY;
-	nvme->was_ready = true;
+	nvme->running = nvme->was_ready = true;
 }
 
 /* Controller reset, base §3.7.2: everything but the admin queue's place and the controller memory
  * buffer's. */
 static void disable(struct sim_nvme *nvme)
 {
+	nvme->running = false;
 	ctrl_end_queues(nvme);
 	ctrl_shadow_end(nvme);
 	ctrl_events_reset(nvme);
@@ -143,6 +145,7 @@ static void shut_down(struct sim_nvme *nvme)
 {
 	if ((nvme->csts & NVME_CSTS_SHST_MASK) == NVME_CSTS_SHST_COMPLETE)
 		return;
+	nvme->running = false;
 	if (nvme->backing->flush(nvme))
 		ctrl_fatal(nvme, "the backing cannot be flushed for a shutdown");
 	nvme->csts = (nvme->csts & ~NVME_CSTS_SHST_MASK) | NVME_CSTS_SHST_COMPLETE;

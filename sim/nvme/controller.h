@@ -172,7 +172,7 @@ struct sim_nvme {
 	/* What every turn looks at. */
 	struct ctrl_sq *active[CTRL_QUEUE_PAIRS]; /* live I/O submission queues */
 	unsigned int nr_active;
-	uint32_t csts;
+	bool running; /* ready, and not shut down, fatal or unplugged */
 	bool careful; /* no queue takes the short way: faults, a file, read only */
 	bool attention; /* ctrl_attend() has something to do */
 	enum sim_nvme_backing backing_kind;
@@ -212,7 +212,7 @@ struct sim_nvme {
 	int cmb_fd;
 	uint64_t cmb_bar_bytes;
 	uint64_t cap;
-	uint32_t cc, intms, aqa, cmbsts;
+	uint32_t cc, csts, intms, aqa, cmbsts;
 	uint64_t asq, acq, cmbmsc;
 	bool was_ready; /* for the fault stuck_disable */
 
@@ -240,7 +240,6 @@ struct sim_nvme {
 	uint64_t fault_commands; /* I/O commands counted */
 	struct ctrl_held *held_entries;
 	struct ctrl_held_list held, held_free;
-	bool unplugged;
 
 	struct ctrl_data data;
 	uint8_t *bounce, *bounce2; /* CTRL_BOUNCE_BYTES each */

@@ -28,7 +28,7 @@ void ctrl_doorbell_write(struct sim_nvme *nvme, uint64_t offset, uint32_t value)
 	bool cq = index & 1;
 
 	nvme->stats.doorbell_traps++;
-	if (!(nvme->csts & NVME_CSTS_RDY))
+	if (!nvme->running)
 		return;
 	if (offset % nvme->doorbell_stride || qid > nvme->options.queues ||
 	    !(cq ? nvme->cqs[qid].live : nvme->sqs[qid].live)) {

@@ -253,7 +253,7 @@ void ctrl_faults_run(struct sim_nvme *nvme, struct ctrl_sq *sq, const struct nvm
 	uint64_t count = ++nvme->fault_commands;
 
 	if (count == faults->unplug_after) {
-		nvme->unplugged = true;
+		nvme->running = false;
 		sim_server_unplug(nvme->server);
 		return;
 	}

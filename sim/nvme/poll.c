@@ -25,9 +25,11 @@
 /* Looks at all doorbells before the server has its turn: its part would double what a single
  * command in flight takes. */
 #define ROUNDS 32
-/* Commands of one queue in a row that may each wait, for a disk or for the client: its messages are
- * answered between turns, within its time-out. */
-#define CAREFUL_BURST 4
+/* Commands of one queue that go the long way in one turn: the client's messages are answered
+ * between turns, within its time-out. Where each may wait, for a disk or for the client, they are
+ * fewer. */
+#define LONG_BURST 16
+#define WAITING_BURST 4
 /* Turns without work after which the client of shadow doorbells is asked to ring. */
 #define IDLE_TURNS 64
 
@@ -207,7 +209,7 @@ static __attribute__((noinline)) bool take_long(struct sim_nvme *nvme, struct ct
 		ctrl_faults_run(nvme, sq, &sqe);
 	else
 		ctrl_io_run(nvme, sq, &sqe);
-	return nvme->csts == NVME_CSTS_RDY && !nvme->unplugged;
+	return nvme->running;
 }
 
 /* Takes what a doorbell announces, as far as there is room for completions. Returns how many. */
@@ -217,9 +219,11 @@ static __attribute__((noinline)) unsigned int take(struct sim_nvme *nvme, struct
 	struct ctrl_cq *cq = sq->cq;
 	unsigned int n = ctrl_sq_pending(nvme, sq, tail), done = 0;
 	bool careful = nvme->careful || !sq->entries || !cq->entries;
+	unsigned int most_long = careful ? WAITING_BURST : LONG_BURST;
 
-	if (careful && n > CAREFUL_BURST)
-		n = CAREFUL_BURST;
+	/* The line of the completion, while that of the entry is on its way. */
+	if (!careful)
+		weir_prefetch_write(cq->entries + cq->tail);
 	n = ctrl_cq_room(nvme, cq, n);
 	while (done < n) {
 		if (likely(!careful)) {
@@ -228,10 +232,8 @@ static __attribute__((noinline)) unsigned int take(struct sim_nvme *nvme, struct
 				break;
 		}
 		done++;
-		if (!take_long(nvme, sq))
-			break;
-		/* A fault may have used more of it. */
-		if (careful && !ctrl_cq_room(nvme, cq, 1))
+		/* A fault may have used more room. */
+		if (!take_long(nvme, sq) || !--most_long || !ctrl_cq_room(nvme, cq, 1))
 			break;
 	}
 	if (done)
@@ -277,12 +279,12 @@ unsigned int ctrl_poll(void *model)
 	unsigned int done = 0;
 	uint32_t tail;
 
-	if (nvme->csts != NVME_CSTS_RDY || nvme->unplugged || !sim_bus_master(nvme->server))
+	if (!nvme->running || !sim_bus_master(nvme->server))
 		return 0;
 	tail = *nvme->sqs[0].doorbell;
 	if (unlikely(tail != nvme->sqs[0].head))
 		done = ctrl_admin_turn(nvme, tail);
-	for (unsigned int i = 0; i < rounds && nvme->csts == NVME_CSTS_RDY; i++)
+	for (unsigned int i = 0; i < rounds && done < CTRL_BURST && nvme->running; i++)
 		done += look(nvme);
 	if (unlikely(nvme->faults))
 		done += ctrl_held_run(nvme);
