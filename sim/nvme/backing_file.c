@@ -15,18 +15,21 @@
 
 #define MAX_PARTS 64
 
-/* Bytes of a regular file or block device, 0 when it is neither. */
+/* Bytes of a regular file or block device; -EINVAL when it is neither. */
 static int file_size(int fd, uint64_t *bytes)
 {
 	struct stat status;
+	uint64_t size;
 
-	*bytes = 0;
 	if (fstat(fd, &status) < 0)
 		return -errno;
 	if (S_ISREG(status.st_mode))
-		*bytes = (uint64_t)status.st_size;
-	else if (S_ISBLK(status.st_mode) && ioctl(fd, BLKGETSIZE64, bytes) < 0)
+		size = (uint64_t)status.st_size;
+	else if (!S_ISBLK(status.st_mode))
+		return -EINVAL;
+	else if (ioctl(fd, BLKGETSIZE64, &size) < 0)
 		return -errno;
+	*bytes = size;
 	return 0;
 }
 
@@ -37,9 +40,10 @@ static void file_close(struct sim_nvme *nvme)
 	nvme->backing_fd = -1;
 }
 
-static int lock_and_measure(struct sim_nvme *nvme, uint64_t *bytes, struct weir_error *err)
+static int lock_and_measure(struct sim_nvme *nvme, uint64_t *result, struct weir_error *err)
 {
 	const struct sim_nvme_options *options = &nvme->options;
+	uint64_t bytes = 0;
 	int error;
 
 	if (flock(nvme->backing_fd, (options->read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) < 0) {
@@ -50,15 +54,20 @@ static int lock_and_measure(struct sim_nvme *nvme, uint64_t *bytes, struct weir_
 		return weir_error_set(err, error, "%s: locking it: %s", options->file,
 				      strerror(-error));
 	}
-	error = file_size(nvme->backing_fd, bytes);
+	error = file_size(nvme->backing_fd, &bytes);
+	if (error == -EINVAL)
+		return weir_error_set(err, error, "%s: neither a file nor a block device",
+				      options->file);
 	if (error)
-		return weir_error_set(err, error, "%s: %s", options->file, strerror(-error));
-	if (*bytes / nvme->nr_namespaces < options->block_bytes)
+		return weir_error_set(err, error, "%s: its size: %s", options->file,
+				      strerror(-error));
+	if (bytes / nvme->nr_namespaces < options->block_bytes)
 		return weir_error_set(err, -EINVAL,
 				      "%s: %llu bytes are less than one block of %u for each of "
 				      "%u namespaces",
-				      options->file, (unsigned long long)*bytes,
+				      options->file, (unsigned long long)bytes,
 				      options->block_bytes, nvme->nr_namespaces);
+	*result = bytes;
 	return 0;
 }
 

@@ -206,19 +206,16 @@ unsigned int ctrl_held_run(struct sim_nvme *nvme)
 bool ctrl_held_abort(struct sim_nvme *nvme, uint16_t sqid, uint16_t cid)
 {
 	struct ctrl_sq *sq = &nvme->sqs[sqid];
-	struct ctrl_held *held;
+	struct ctrl_held *held = TAILQ_FIRST(&nvme->held);
 
-	TAILQ_FOREACH (held, &nvme->held, link) {
-		if (held->sqid != sqid || held->sqe.cid != cid)
-			continue;
-		if (!ctrl_cq_room(nvme, sq->cq, 1))
-			return false;
-		ctrl_io_complete(nvme, sq, &held->sqe, cid, NVME_ABORT_REQUESTED);
-		release(nvme, held);
-		ctrl_interrupt(nvme, sq->cq);
-		return true;
-	}
-	return false;
+	while (held && (held->sqid != sqid || held->sqe.cid != cid))
+		held = TAILQ_NEXT(held, link);
+	if (!held || !ctrl_cq_room(nvme, sq->cq, 1))
+		return false;
+	ctrl_io_complete(nvme, sq, &held->sqe, cid, NVME_ABORT_REQUESTED);
+	release(nvme, held);
+	ctrl_interrupt(nvme, sq->cq);
+	return true;
 }
 
 void ctrl_held_forget(struct sim_nvme *nvme, uint16_t sqid)
@@ -233,11 +230,19 @@ void ctrl_held_forget(struct sim_nvme *nvme, uint16_t sqid)
 }
 
 /* The file behind BAR 0 ends; the client's next access to it faults. This side keeps pages of its
- * own in its place and hears of no doorbell any more. */
+ * own in its place, in which no doorbell moves any more. */
 static void truncate_bar(struct sim_nvme *nvme)
 {
-	if (mmap(nvme->bar, nvme->bar_bytes, PROT_READ | PROT_WRITE,
-		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED ||
+	void *kept = mmap(NULL, nvme->bar_bytes, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (kept == MAP_FAILED) {
+		ctrl_fatal(nvme, "no memory to keep BAR 0 in");
+		return;
+	}
+	memcpy(kept, nvme->bar, nvme->bar_bytes);
+	if (mremap(kept, nvme->bar_bytes, nvme->bar_bytes, MREMAP_MAYMOVE | MREMAP_FIXED,
+		   nvme->bar) == MAP_FAILED ||
 	    ftruncate(nvme->bar_fd, 0) < 0)
 		ctrl_fatal(nvme, "the file of BAR 0 cannot be cut");
 }

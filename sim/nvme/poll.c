@@ -40,6 +40,9 @@ struct target {
 	uint8_t *memory;
 };
 
+/* No command has this namespace id in its dword. */
+static const struct target no_target = { .nsid = UINT64_MAX };
+
 static __attribute__((noinline, cold)) struct ctrl_view view_find(struct sim_nvme *nvme,
 								  struct ctrl_sq *sq, uint64_t iova,
 								  uint64_t page)
@@ -57,11 +60,13 @@ static inline __attribute__((always_inline)) struct target target_of(const struc
 								     uint64_t nsid,
 								     uint64_t most_blocks)
 {
-	const struct ctrl_ns *ns = &nvme->namespaces[nsid - 1];
+	const struct ctrl_ns *ns;
 
-	/* No command has this namespace id in its dword. */
-	if (nsid - 1 >= nvme->nr_namespaces || ns->blocks < most_blocks)
-		return (struct target){ .nsid = UINT64_MAX };
+	if (nsid - 1 >= nvme->nr_namespaces)
+		return no_target;
+	ns = &nvme->namespaces[nsid - 1];
+	if (ns->blocks < most_blocks)
+		return no_target;
 	return (struct target){ nsid, ns->blocks - most_blocks, ns->memory };
 }
 
@@ -105,7 +110,7 @@ static inline __attribute__((always_inline)) unsigned int take_run(struct sim_nv
 	const struct nvme_sqe *entry;
 	struct nvme_cqe *cqe = cq->entries + cq->tail;
 	struct ctrl_view view = sq->view;
-	struct target target = { .nsid = UINT64_MAX };
+	struct target target = no_target;
 	/* The second half of the completion but for the command id. The head moves on with each;
 	 * from the last entry it goes to the first. */
 	uint64_t second = (uint64_t)cq->phase << 48 | (uint64_t)sq->qid << 16;

@@ -48,7 +48,8 @@ static void answer_dma(void *ctx)
 	struct iovec part = { .iov_base = reply, .iov_len = sizeof(access) };
 	uint64_t offset;
 
-	if (wire_receive(host->client.wire, &message, 0, NULL))
+	/* Elsewhere what the server says is a reply. */
+	if (!host->in_turn || wire_receive(host->client.wire, &message, 0, NULL))
 		return;
 	header = message.header;
 	header.flags = VFIO_USER_TYPE_REPLY;
@@ -72,11 +73,13 @@ void host_connect(struct host *host)
 {
 	struct sim_server *server = sim_nvme_server(host->nvme);
 	const uint16_t command = BUS_MASTER_AND_MEMORY;
+	struct wire *end;
 
-	/* As sim_client_open(), but keeps the server's end. */
+	/* As sim_client_open(), with an answer to DMA requests. */
 	host->client = (struct sim_client){ .server = server };
-	assert_int_equal(wire_pair(&host->client.wire, &host->server_end), 0);
-	assert_int_equal(sim_server_connect(server, host->server_end), 0);
+	assert_int_equal(wire_pair(&host->client.wire, &end), 0);
+	wire_set_pump(end, answer_dma, host);
+	assert_int_equal(sim_server_connect(server, end), 0);
 	assert_int_equal(sim_client_hello(&host->client, NULL), 0);
 	assert_int_equal(sim_client_write(&host->client, CONFIG_REGION, COMMAND_REGISTER, &command,
 					  sizeof(command)),
@@ -166,13 +169,10 @@ void host_turn(struct host *host)
 {
 	struct sim_server *server = sim_nvme_server(host->nvme);
 
-	/* Only here: elsewhere what the server says is an answer. */
-	if (host->client.wire)
-		wire_set_pump(host->server_end, answer_dma, host);
+	host->in_turn = true;
 	for (int idle = 0; idle < IDLE_TURNS;)
 		idle = sim_server_turn(server) ? 0 : idle + 1;
-	if (host->client.wire)
-		wire_set_pump(host->server_end, NULL, NULL);
+	host->in_turn = false;
 }
 
 uint16_t host_put(struct host *host, unsigned int qid, struct nvme_sqe sqe)

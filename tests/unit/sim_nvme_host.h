@@ -34,7 +34,7 @@ struct host_queue {
 struct host {
 	struct sim_nvme *nvme;
 	struct sim_client client;
-	struct wire *server_end; /* the server's */
+	bool in_turn; /* the client answers DMA requests */
 	uint8_t *memory;
 	int fd; /* of the memory */
 	uint8_t *doorbells; /* NULL: by message */

@@ -188,7 +188,7 @@ static void test_refused(void **state)
 	options.file = "/tmp";
 	expect_refused(-EISDIR, "/tmp");
 	options.file = "/dev/null";
-	expect_refused(-EINVAL, "less than one block");
+	expect_refused(-EINVAL, "neither a file nor a block device");
 	options.file = path;
 	assert_int_equal(truncate(path, 1000), 0);
 	options.namespaces = 2;
