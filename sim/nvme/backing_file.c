@@ -74,7 +74,7 @@ static int lock_and_measure(struct sim_nvme *nvme, uint64_t *result, struct weir
 static int file_open(struct sim_nvme *nvme, struct weir_error *err)
 {
 	const struct sim_nvme_options *options = &nvme->options;
-	uint64_t bytes, blocks;
+	uint64_t bytes = 0, blocks;
 	int error;
 
 	nvme->backing_fd = open(options->file,
