@@ -12,6 +12,7 @@
 #define NS_PER_MS UINT64_C(1000000)
 #define SWEEP_NS (20 * NS_PER_MS)
 #define STUCK_NS (60000 * NS_PER_MS)
+#define DRAIN_MS 30000
 #define BURST 32u
 #define FLUSH_REGION UINT16_MAX
 #define MARK UINT64_C(0x77656972426c6f63)
@@ -151,6 +152,19 @@ int load_begin(struct load *load, struct weir_nvme *nvme, const struct weir_nvme
 				0);
 	load_attach(load, nvme, ns, qp, data);
 	return data ? 0 : -ENOMEM;
+}
+
+void load_forget(struct load *load, bool flushed_only)
+{
+	for (unsigned int i = 0; i < load->options.depth; i++)
+		load->ios[i].busy = false;
+	for (unsigned int i = 0; i < load->options.regions; i++) {
+		load->regions[i].busy = false;
+		if (flushed_only)
+			load->regions[i].oldest = load->regions[i].durable;
+	}
+	load->inflight = 0;
+	load->flushing = false;
 }
 
 void load_attach(struct load *load, struct weir_nvme *nvme, const struct weir_nvme_ns *ns,
@@ -462,52 +476,46 @@ static bool verify_some(struct load *load, unsigned int *next)
 		if (weir_nvme_submit(load->qp, load->ns, &io, 1) != 1)
 			return wrong(load, "region %u cannot be read", *next);
 		load->inflight++;
+		load->submitted++;
 	}
-	return load_drain(load, 30000);
+	return load_drain(load, DRAIN_MS);
 }
 
 bool load_verify(struct load *load)
 {
-	bool ok = load_drain(load, 30000);
+	bool ok = load_drain(load, DRAIN_MS);
 
 	for (unsigned int next = 0; ok && next < load->options.regions;)
 		ok = verify_some(load, &next);
 	return ok;
 }
 
-bool load_verify_image(struct load *load, const uint8_t *namespace_image, bool durable_only)
-{
-	for (unsigned int i = 0; i < load->options.regions; i++) {
-		const struct load_region *region = &load->regions[i];
-		const uint8_t *data = namespace_image + region_lba(load, i) * load->block_bytes;
-
-		if (region->newest &&
-		    !check_region(load, i, data, durable_only ? region->durable : region->oldest))
-			return false;
-	}
-	return true;
-}
-
 static void *thread_main(void *arg)
 {
 	struct load *load = arg;
+	enum load_order order;
+	bool ok = true;
 
-	while (!atomic_load_explicit(&load->stop, memory_order_relaxed)) {
-		if (!load_turn(load, true))
-			return NULL;
+	/* An idle owner polls on: a reset waits for it. */
+	while (ok && (order = atomic_load(&load->order)) != LOAD_END) {
+		ok = load_turn(load, order == LOAD_RUN);
+		atomic_store(&load->idle, order == LOAD_IDLE && !load->inflight);
 	}
-	load_drain(load, 30000);
+	if (ok)
+		load_drain(load, DRAIN_MS);
+	atomic_store(&load->idle, true);
 	return NULL;
 }
 
 int load_thread_start(struct load *load)
 {
-	atomic_store(&load->stop, false);
+	atomic_store(&load->order, LOAD_RUN);
+	atomic_store(&load->idle, false);
 	return -pthread_create(&load->thread, NULL, thread_main, load);
 }
 
 void load_stop(struct load *load)
 {
-	atomic_store(&load->stop, true);
+	atomic_store(&load->order, LOAD_END);
 	pthread_join(load->thread, NULL);
 }

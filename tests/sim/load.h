@@ -21,6 +21,13 @@
 #define LOAD_MAX_DEPTH 512
 #define LOAD_REGIONS 1024
 
+/* What a load's thread does. */
+enum load_order {
+	LOAD_RUN,
+	LOAD_IDLE, /* submits no more, polls on */
+	LOAD_END, /* drains and ends */
+};
+
 struct load_region {
 	uint32_t oldest, newest; /* versions that may be there; the same when it is known */
 	uint32_t durable; /* covered by a flush */
@@ -75,7 +82,8 @@ struct load {
 	char error[256]; /* "": all is well */
 
 	pthread_t thread;
-	_Atomic bool stop;
+	_Atomic enum load_order order;
+	_Atomic bool idle; /* its thread has nothing in flight and submits nothing, or has ended */
 };
 
 /* Makes its queue pair and buffers. Returns 0 or a negative errno. The caller frees with load_end()
@@ -86,7 +94,11 @@ int load_begin(struct load *load, struct weir_nvme *nvme, const struct weir_nvme
 /* Frees the buffers; the queue pair too, if the controller is still there. */
 void load_end(struct load *load, bool with_queue);
 
-/* For a successor process, or a server that was started anew: the controller and queue pair are
+/* Nothing is in flight any more: the drive was started or opened anew. `flushed_only`: what was not
+ * flushed may be lost. */
+void load_forget(struct load *load, bool flushed_only);
+
+/* For a successor process, or a drive that was opened anew: the controller and queue pair are
  * others, the regions, and the I/Os in flight if there are any, are the same. */
 void load_attach(struct load *load, struct weir_nvme *nvme, const struct weir_nvme_ns *ns,
 		 struct weir_nvme_qp *qp, uint8_t *data);
@@ -104,11 +116,7 @@ bool load_drain(struct load *load, unsigned int ms);
 /* Reads every region that was written and checks it against what may be there. */
 bool load_verify(struct load *load);
 
-/* The same on blocks in memory, at the place that they have in the namespace; `durable_only`: what
- * was not covered by a flush may be as old as the last that was. */
-bool load_verify_image(struct load *load, const uint8_t *namespace_image, bool durable_only);
-
-/* A thread that turns until load_stop(), or until the queue is dead. load_stop() drains. */
+/* A thread that turns until load_stop(), which drains, or until the queue is dead. */
 int load_thread_start(struct load *load);
 void load_stop(struct load *load);
 
