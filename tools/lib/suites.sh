@@ -21,7 +21,7 @@ build() {
   if [[ ! -f $dir/build.ninja ]]; then
     step "configure $dir" meson setup "$dir" "$@" || return 1
   fi
-  step "build $dir" ninja -C "$dir"
+  step "build $dir" ninja --quiet -C "$dir"
 }
 
 # count LOG RESULT...: tests in a testlog.json with one of the results.
