@@ -13,8 +13,6 @@
 
 #include "nvme/controller.h"
 
-#define MAX_PARTS 64
-
 /* Bytes of a regular file or block device; -EINVAL when it is neither. */
 static int file_size(int fd, uint64_t *bytes)
 {
@@ -71,14 +69,24 @@ static int lock_and_measure(struct sim_nvme *nvme, uint64_t *result, struct weir
 	return 0;
 }
 
+/* A block device that is mounted, or otherwise in use, is not opened. */
+static int open_flags(const struct sim_nvme_options *options)
+{
+	int flags = (options->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC;
+	struct stat status;
+
+	if (stat(options->file, &status) == 0 && S_ISBLK(status.st_mode))
+		flags |= O_EXCL;
+	return flags;
+}
+
 static int file_open(struct sim_nvme *nvme, struct weir_error *err)
 {
 	const struct sim_nvme_options *options = &nvme->options;
 	uint64_t bytes = 0, blocks;
 	int error;
 
-	nvme->backing_fd = open(options->file,
-				(options->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+	nvme->backing_fd = open(options->file, open_flags(options));
 	if (nvme->backing_fd < 0) {
 		error = -errno;
 		return weir_error_set(err, error, "%s: %s", options->file, strerror(-error));
@@ -100,10 +108,8 @@ static int file_open(struct sim_nvme *nvme, struct weir_error *err)
 static int file_move(const struct sim_nvme *nvme, const struct ctrl_ns *ns, uint64_t offset,
 		     const struct iovec *from, int nr, bool write)
 {
-	struct iovec parts[MAX_PARTS], *part = parts;
+	struct iovec parts[CTRL_MAX_PARTS], *part = parts;
 
-	if (nr > MAX_PARTS)
-		return -EINVAL;
 	memcpy(parts, from, (size_t)nr * sizeof(*parts));
 	offset += ns->file_offset;
 	while (nr) {

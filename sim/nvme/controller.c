@@ -111,6 +111,7 @@ static void enable(struct sim_nvme *nvme)
 	const char *obstacle = enable_obstacle(nvme);
 	uint64_t two_pages;
 
+	nvme->csts = 0;
 	if (obstacle) {
 		ctrl_fatal(nvme, obstacle);
 		return;

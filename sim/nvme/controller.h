@@ -30,6 +30,7 @@
 #define CTRL_EVENTS 16 /* that wait for a request */
 #define CTRL_ERROR_ENTRIES 64
 #define CTRL_BURST 64 /* commands of one queue in a row */
+#define CTRL_MAX_PARTS 64 /* of one call of a backing */
 
 /* Not assigned by the PCI-SIG to anybody: drivers match the class code. */
 #define CTRL_PCI_VENDOR 0x5752
@@ -105,8 +106,7 @@ struct ctrl_backing_ops {
 	 * close(). */
 	int (*open)(struct sim_nvme *nvme, struct weir_error *err);
 	void (*close)(struct sim_nvme *nvme);
-	/* Move `bytes` bytes, the sum of the parts. A negative errno; part of it may be done then.
-	 */
+	/* Move the parts, at most CTRL_MAX_PARTS. A negative errno; some may be moved then. */
 	int (*read)(struct sim_nvme *nvme, const struct ctrl_ns *ns, uint64_t offset,
 		    const struct iovec *parts, int nr);
 	int (*write)(struct sim_nvme *nvme, const struct ctrl_ns *ns, uint64_t offset,
@@ -174,7 +174,7 @@ struct sim_nvme {
 	unsigned int nr_active;
 	bool running; /* ready, and not shut down, fatal or unplugged */
 	bool careful; /* no queue takes the short way: faults, a file, read only */
-	bool attention; /* ctrl_attend() has something to do */
+	bool attention; /* events and requests for them may match */
 	enum sim_nvme_backing backing_kind;
 	unsigned int page_shift; /* CC.MPS */
 	unsigned int block_shift;
@@ -228,7 +228,8 @@ struct sim_nvme {
 	unsigned int nr_async;
 	struct ctrl_event events[CTRL_EVENTS];
 	unsigned int nr_events;
-	uint8_t masked_events; /* by type: reported, and the log page not read since */
+	uint8_t masked_events; /* by type: reported, and its log page not read since */
+	uint8_t event_logs[8]; /* by type: which log page that is */
 	uint64_t changed_namespaces; /* by nsid - 1 */
 	struct nvme_error_entry errors[CTRL_ERROR_ENTRIES];
 	uint64_t nr_errors; /* since creation */

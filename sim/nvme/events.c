@@ -58,15 +58,10 @@ bool ctrl_event_abort(struct sim_nvme *nvme, uint16_t cid)
 
 void ctrl_event_unmask(struct sim_nvme *nvme, uint8_t log_page)
 {
-	static const uint8_t types[] = {
-		[NVME_LOG_ERRORS] = NVME_EVENT_ERROR,
-		[NVME_LOG_SMART] = NVME_EVENT_SMART,
-		[NVME_LOG_CHANGED_NAMESPACES] = NVME_EVENT_NOTICE,
-	};
-
-	if (log_page == NVME_LOG_ERRORS || log_page == NVME_LOG_SMART ||
-	    log_page == NVME_LOG_CHANGED_NAMESPACES)
-		nvme->masked_events &= (uint8_t) ~(1u << types[log_page]);
+	for (unsigned int type = 0; type < ARRAY_SIZE(nvme->event_logs); type++) {
+		if (nvme->event_logs[type] == log_page)
+			nvme->masked_events &= (uint8_t) ~(1u << type);
+	}
 	nvme->attention = true;
 }
 
@@ -87,6 +82,7 @@ void ctrl_events_deliver(struct sim_nvme *nvme)
 			continue;
 		}
 		nvme->masked_events |= (uint8_t)(1u << event.type);
+		nvme->event_logs[event.type] = event.log_page;
 		ctrl_post(nvme, &nvme->sqs[0], nvme->async_cids[--nvme->nr_async], NVME_SUCCESS,
 			  event.type | (uint32_t)event.info << 8 | (uint32_t)event.log_page << 16);
 		posted++;

@@ -188,7 +188,7 @@ unsigned int ctrl_held_run(struct sim_nvme *nvme)
 	struct ctrl_held *held = TAILQ_FIRST(&nvme->held), *next;
 	unsigned int done = 0;
 
-	for (; held; held = next) {
+	for (; held && nvme->running; held = next) {
 		struct ctrl_sq *sq = &nvme->sqs[held->sqid];
 		struct nvme_sqe sqe = held->sqe;
 

@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-#define MAX_PARTS 64 /* of one call of the backing */
-
 /* The blocks of a command. */
 struct range {
 	uint64_t lba;
@@ -41,11 +39,11 @@ static int transfer_mapped(struct sim_nvme *nvme, const struct ctrl_ns *ns, uint
 			   unsigned int *next, bool write)
 {
 	const struct ctrl_data *data = &nvme->data;
-	struct iovec parts[MAX_PARTS];
+	struct iovec parts[CTRL_MAX_PARTS];
 	uint64_t bytes = 0;
 	int nr = 0, error;
 
-	for (; *next < data->nr && nr < MAX_PARTS && data->segments[*next].ptr; (*next)++) {
+	for (; *next < data->nr && nr < CTRL_MAX_PARTS && data->segments[*next].ptr; (*next)++) {
 		const struct ctrl_segment *segment = &data->segments[*next];
 
 		parts[nr++] = (struct iovec){ segment->ptr, segment->bytes };

@@ -12,7 +12,6 @@
  * completion queue's doorbell in particular is looked at only when its last value leaves no room;
  * and what this side keeps of a queue lies in lines that the client never touches.
  */
-#include <stdatomic.h>
 #include <string.h>
 #include <weir/mmio.h>
 
@@ -70,16 +69,17 @@ static inline __attribute__((always_inline)) struct target target_of(const struc
 	return (struct target){ nsid, ns->blocks - most_blocks, ns->memory };
 }
 
-/* The second half holds the phase, so it must not be seen before the first. */
+/* After the data. The second half holds the phase, so it must not be seen before the first. */
 static inline __attribute__((always_inline)) void cqe_store(struct nvme_cqe *cqe, uint64_t second)
 {
+	weir_dma_wmb();
 #if defined(__SSE2__)
 	_mm_store_si128((__m128i *)cqe, _mm_slli_si128(_mm_cvtsi64_si128((long long)second), 8));
 #else
 	volatile uint64_t *half = (volatile uint64_t *)cqe;
 
 	half[0] = 0;
-	atomic_thread_fence(memory_order_release);
+	weir_dma_wmb();
 	half[1] = second;
 #endif
 }
@@ -291,6 +291,8 @@ unsigned int ctrl_poll(void *model)
 		done = ctrl_admin_turn(nvme, tail);
 	for (unsigned int i = 0; i < rounds && done < CTRL_BURST && nvme->running; i++)
 		done += look(nvme);
+	if (unlikely(!nvme->running))
+		return done;
 	if (unlikely(nvme->faults))
 		done += ctrl_held_run(nvme);
 	if (unlikely(nvme->shadow))

@@ -185,6 +185,9 @@ static void test_shutdown(void **state)
 	assert_int_equal(host_read32(&host, NVME_CSTS) & NVME_CSTS_SHST_MASK,
 			 NVME_CSTS_SHST_COMPLETE);
 	host_disable(&host);
+	/* Also one that is not enabled. */
+	host_write32(&host, NVME_CC, 2u << 14);
+	assert_int_equal(host_read32(&host, NVME_CSTS), NVME_CSTS_SHST_COMPLETE);
 	host_enable(&host);
 	host_queue(&host, 1);
 	assert_int_equal(host_run(&host, 1, host_rw(NVME_IO_READ, 0, 8)), NVME_SUCCESS);

@@ -315,9 +315,18 @@ static void test_fatal(void **state)
 	struct host host;
 
 	(void)state;
-	start(&host, "fatal-after=2");
+	start(&host, "fatal-after=3,delay-every=2");
 	assert_int_equal(run_read(&host), NVME_SUCCESS);
-	assert_int_equal(run_read(&host), HOST_NOTHING);
+	/* Also what was held back, or asked for before, does not come. */
+	host_put(&host, 1, host_rw(NVME_IO_READ, 0, 8));
+	host_put(&host, 1, host_rw(NVME_IO_READ, 0, 8));
+	host_put(&host, 0, (struct nvme_sqe){ .opcode = NVME_ADMIN_ASYNC_EVENT });
+	sim_nvme_async_event(host.nvme, NVME_EVENT_ERROR, 3, NVME_LOG_ERRORS);
+	host_ring(&host, 1);
+	host_ring(&host, 0);
+	host_turn(&host);
+	assert_false(host_take(&host, 1));
+	assert_false(host_take(&host, 0));
 	assert_int_equal(host_read32(&host, NVME_CSTS), NVME_CSTS_RDY | NVME_CSTS_CFS);
 	host_close(&host);
 }
