@@ -235,6 +235,26 @@ static int adopt_cmb(struct weir_nvme *nvme, const struct saved_nvme *saved)
 	return 0;
 }
 
+/* Strings end, and what the driver goes by is what it says. */
+static void adopt_info(struct weir_nvme *nvme, const struct saved_nvme *saved)
+{
+	struct weir_nvme_info *info = &nvme->info;
+
+	*info = saved->info;
+	info->serial[sizeof(info->serial) - 1] = '\0';
+	info->model[sizeof(info->model) - 1] = '\0';
+	info->firmware[sizeof(info->firmware) - 1] = '\0';
+	info->subnqn[sizeof(info->subnqn) - 1] = '\0';
+	info->version = saved->version;
+	info->max_transfer = saved->max_transfer;
+	info->max_queue_entries = NVME_CAP_MQES(saved->cap) + 1;
+	info->queues = saved->queues;
+	info->doorbell_stride = nvme->doorbell_stride;
+	info->page_bytes = 1u << saved->page_shift;
+	info->sgl = saved->use_sgl;
+	info->shadow_doorbells = saved->use_shadow;
+}
+
 static int adopt_controller(struct weir_nvme *nvme, const struct saved_nvme *saved)
 {
 	uint64_t doorbells;
@@ -249,7 +269,6 @@ static int adopt_controller(struct weir_nvme *nvme, const struct saved_nvme *sav
 	nvme->aer_limit = saved->aer_limit;
 	nvme->use_sgl = saved->use_sgl;
 	nvme->opcodes = saved->opcodes;
-	nvme->info = saved->info;
 	doorbells = (2 * (UINT64_C(1) + saved->queues)) * nvme->doorbell_stride;
 	if (saved->page_shift < 12 || saved->page_shift > 16 ||
 	    saved->max_transfer > WEIR_NVME_MAX_TRANSFER ||
@@ -266,6 +285,7 @@ static int adopt_controller(struct weir_nvme *nvme, const struct saved_nvme *sav
 			return -EINVAL;
 		nvme->use_shadow = true;
 	}
+	adopt_info(nvme, saved);
 	return adopt_cmb(nvme, saved);
 }
 
