@@ -479,7 +479,7 @@ static __attribute__((noinline, cold)) int poll_slow(struct weir_nvme_qp *qp,
 	/* What a stopped controller completed counts; what a dead one says does not. */
 	if (control != NVME_QP_DEAD)
 		n += (unsigned int)poll_burst(qp, done + n, max - n);
-	if (control == NVME_QP_LIVE || n == max)
+	if (control == NVME_QP_LIVE || (n && n == max))
 		return (int)n;
 
 	n += poll_abandoned(qp, done + n, max - n,
