@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A hostile controller: the input decides what is submitted, which bytes appear in the completion
+ * queue, and when the owner polls. Whatever it does, each cookie comes back exactly once, and a
+ * queue that is dead stays dead.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "nvme_fixture.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
+
+#define MAX_COOKIES 4096
+
+struct script {
+	const uint8_t *at, *end;
+};
+
+static uint64_t take(struct script *script, unsigned int bytes)
+{
+	uint64_t value = 0;
+
+	while (bytes-- && script->at < script->end)
+		value = value << 8 | *script->at++;
+	return value;
+}
+
+static void require(int condition)
+{
+	if (!condition)
+		abort();
+}
+
+struct owner {
+	struct nvme_fixture f;
+	uint64_t admin_sq[NVME_ADMIN_ENTRIES][8]; /* for the sweep's aborts */
+	uint8_t outstanding[MAX_COOKIES];
+	uint64_t next;
+	unsigned int inflight;
+	bool dead;
+};
+
+static void submit(struct owner *owner, struct script *script)
+{
+	struct weir_nvme_io ios[8];
+	unsigned int n = (unsigned int)take(script, 1) % 8;
+	int taken;
+
+	if (owner->next + n > MAX_COOKIES)
+		return;
+	for (unsigned int i = 0; i < n; i++)
+		ios[i] = (struct weir_nvme_io){ .opcode = (uint8_t)take(script, 1),
+						.flags = (uint8_t)take(script, 1),
+						.blocks = (uint32_t)take(script, 2),
+						.lba = take(script, 3),
+						.data = take(script, 5),
+						.cookie = owner->next + i };
+	taken = weir_nvme_submit(owner->f.qp, &owner->f.ns, ios, n);
+	require(owner->dead ? taken == -ENODEV : taken >= 0 || taken == -ENODEV);
+	for (int i = 0; i < taken; i++) {
+		owner->outstanding[owner->next++] = 1;
+		owner->inflight++;
+	}
+}
+
+static int poll_once(struct owner *owner, unsigned int max)
+{
+	struct weir_nvme_done done[16];
+	int n = weir_nvme_poll(owner->f.qp, done, max);
+
+	require(n <= (int)max && (!owner->dead || n == -ENODEV));
+	for (int i = 0; i < n; i++) {
+		require(done[i].cookie < owner->next && owner->outstanding[done[i].cookie]);
+		owner->outstanding[done[i].cookie] = 0;
+		owner->inflight--;
+	}
+	if (n < 0) {
+		require(!owner->inflight);
+		owner->dead = true;
+	}
+	require(weir_nvme_qp_inflight(owner->f.qp) == owner->inflight);
+	return n;
+}
+
+/* An entry anywhere in the ring, with any content. */
+static void scribble(struct owner *owner, struct script *script)
+{
+	uint32_t slot = (uint32_t)take(script, 1) & (owner->f.qp->state->cq_entries - 1);
+	uint64_t entry[2] = { take(script, 8), take(script, 8) };
+
+	memcpy((void *)(uintptr_t)&owner->f.qp->cq[slot], entry, sizeof(entry));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+{
+	static const struct nvme_fixture_shape shape = { .depth = 15,
+							 .sq_entries = 16,
+							 .cq_entries = 32,
+							 .block_shift = 9,
+							 .blocks = 1 << 20,
+							 .max_transfer = 64 << 10 };
+	struct script script = { data, data + bytes };
+	struct owner *owner = calloc(1, sizeof(*owner));
+
+	nvme_fixture_start(&owner->f, &shape);
+	owner->f.nvme->admin.sq = owner->admin_sq;
+	while (script.at < script.end) {
+		switch (take(&script, 1) % 6) {
+		case 0:
+		case 1:
+			submit(owner, &script);
+			break;
+		case 2:
+			poll_once(owner, (unsigned int)take(&script, 1) % 17);
+			break;
+		case 3: /* usually the right queue and a possible id */
+			nvme_fixture_post(&owner->f, (uint16_t)take(&script, 1) % 17, 1,
+					  (uint16_t)take(&script, 2), 0);
+			break;
+		case 4:
+			scribble(owner, &script);
+			break;
+		default:
+			weir_nvme_sweep(owner->f.qp, take(&script, 6));
+			break;
+		}
+	}
+
+	/* The end: whatever is left comes back, once. */
+	pthread_mutex_lock(&owner->f.nvme->lock);
+	nvme_fail(owner->f.nvme, &(struct weir_error){ .code = -ENODEV });
+	pthread_mutex_unlock(&owner->f.nvme->lock);
+	while (poll_once(owner, 16) >= 0)
+		;
+	nvme_fixture_stop(&owner->f);
+	free(owner);
+	return 0;
+}
