@@ -13,8 +13,8 @@
  * device is ever given: a device that writes where it should not can spoil data, but not make the
  * host follow a wrong index.
  *
- * Everything here is for the set-up path. Calls on one arena are made by one thread at a time;
- * calls on different arenas may run at the same time.
+ * Everything here is for the set-up path. Memory may be taken and given back by any thread; an
+ * arena is made, saved and ended by one thread while no other is in a call on it.
  */
 #ifndef WEIR_MEMORY_H
 #define WEIR_MEMORY_H

@@ -166,6 +166,7 @@ WEIR_EXPORT int weir_arena_adopt(struct weir_state *state, const struct weir_log
 				    record.name);
 		goto close_fds;
 	}
+	pthread_mutex_init(&made->lock, NULL);
 	memcpy(made->name, record.name, sizeof(made->name));
 	made->delta = record.delta;
 	made->state_bytes = record.state_bytes;
@@ -183,6 +184,7 @@ WEIR_EXPORT int weir_arena_adopt(struct weir_state *state, const struct weir_log
 	return 0;
 
 free_handle:
+	pthread_mutex_destroy(&made->lock);
 	free(made);
 close_fds:
 	close(fds[MEMORY_FD]);

@@ -125,6 +125,7 @@ WEIR_EXPORT int weir_arena_create(const struct weir_arena_options *options,
 	made = calloc(1, sizeof(*made));
 	if (!made)
 		return weir_error_set(err, -ENOMEM, "arena: no memory for its handle");
+	pthread_mutex_init(&made->lock, NULL);
 	snprintf(made->name, sizeof(made->name), "%s", settled.name ? settled.name : "weir");
 	made->log = settled.log;
 	made->delta = settled.iova_delta;
@@ -141,6 +142,7 @@ WEIR_EXPORT int weir_arena_create(const struct weir_arena_options *options,
 undo_memory:
 	populate_undo(&made->memory);
 free_handle:
+	pthread_mutex_destroy(&made->lock);
 	free(made);
 	return rc;
 }
@@ -152,6 +154,7 @@ WEIR_EXPORT void weir_arena_destroy(struct weir_arena *arena)
 	blocks_destroy(&arena->blocks);
 	populate_undo(&arena->state);
 	populate_undo(&arena->memory);
+	pthread_mutex_destroy(&arena->lock);
 	free(arena);
 }
 
@@ -195,12 +198,16 @@ WEIR_EXPORT void *weir_arena_alloc(struct weir_arena *arena, size_t bytes, size_
 	uint64_t size = bytes > align ? bytes : align;
 	uint64_t offset;
 	uint8_t *block;
+	bool found;
 
 	if (bytes == 0 || size > arena->memory.bytes || align > arena->memory.page_bytes ||
 	    (align && !weir_is_power_of_two(align)))
 		return NULL;
 	/* Blocks are aligned to their size, so a larger alignment is a larger block. */
-	if (!blocks_alloc(&arena->blocks, size, &offset))
+	pthread_mutex_lock(&arena->lock);
+	found = blocks_alloc(&arena->blocks, size, &offset);
+	pthread_mutex_unlock(&arena->lock);
+	if (!found)
 		return NULL;
 	block = (uint8_t *)arena->memory.base + offset;
 	/* A device may have written here since it was last free, or after. */
@@ -210,7 +217,14 @@ WEIR_EXPORT void *weir_arena_alloc(struct weir_arena *arena, size_t bytes, size_
 
 WEIR_EXPORT void weir_arena_free(struct weir_arena *arena, void *ptr)
 {
-	if (ptr && !blocks_free(&arena->blocks, (uintptr_t)ptr - (uintptr_t)arena->memory.base))
+	bool freed;
+
+	if (!ptr)
+		return;
+	pthread_mutex_lock(&arena->lock);
+	freed = blocks_free(&arena->blocks, (uintptr_t)ptr - (uintptr_t)arena->memory.base);
+	pthread_mutex_unlock(&arena->lock);
+	if (!freed)
 		weir_log_write(&arena->log, WEIR_LOG_ERROR,
 			       "arena %s: free of %p, where no block begins (freed twice?)",
 			       arena->name, ptr);
@@ -220,12 +234,16 @@ WEIR_EXPORT void *weir_arena_alloc_state(struct weir_arena *arena, size_t bytes)
 {
 	uint64_t units, unit;
 	uint8_t *block;
+	bool found;
 
 	if (bytes == 0 || bytes > arena->state_bytes)
 		return NULL;
 	units = weir_align_up(bytes, UINT64_C(1) << ARENA_STATE_SHIFT) >> ARENA_STATE_SHIFT;
 	units = weir_round_up_power_of_two(units);
-	if (!buddy_alloc(&arena->state_blocks, (unsigned int)__builtin_ctzll(units), &unit))
+	pthread_mutex_lock(&arena->lock);
+	found = buddy_alloc(&arena->state_blocks, (unsigned int)__builtin_ctzll(units), &unit);
+	pthread_mutex_unlock(&arena->lock);
+	if (!found)
 		return NULL;
 	block = (uint8_t *)arena->state.base + (unit << ARENA_STATE_SHIFT);
 	memset(block, 0, bytes);
@@ -235,11 +253,15 @@ WEIR_EXPORT void *weir_arena_alloc_state(struct weir_arena *arena, size_t bytes)
 WEIR_EXPORT void weir_arena_free_state(struct weir_arena *arena, void *ptr)
 {
 	uint64_t offset = (uintptr_t)ptr - (uintptr_t)arena->state.base;
+	bool freed;
 
 	if (!ptr)
 		return;
-	if (!weir_is_aligned(offset, UINT64_C(1) << ARENA_STATE_SHIFT) ||
-	    !buddy_free(&arena->state_blocks, offset >> ARENA_STATE_SHIFT))
+	pthread_mutex_lock(&arena->lock);
+	freed = weir_is_aligned(offset, UINT64_C(1) << ARENA_STATE_SHIFT) &&
+		buddy_free(&arena->state_blocks, offset >> ARENA_STATE_SHIFT);
+	pthread_mutex_unlock(&arena->lock);
+	if (!freed)
 		weir_log_write(&arena->log, WEIR_LOG_ERROR,
 			       "arena %s: free of state %p, where no block begins (freed twice?)",
 			       arena->name, ptr);

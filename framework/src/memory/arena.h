@@ -11,6 +11,7 @@
 #ifndef WEIR_MEMORY_ARENA_H
 #define WEIR_MEMORY_ARENA_H
 
+#include <pthread.h>
 #include <weir/memory.h>
 
 #include "memory/blocks.h"
@@ -30,6 +31,7 @@ struct weir_arena {
 	struct populated state;
 	uint64_t state_bytes; /* of state memory, which the state file begins with */
 	uint64_t delta;
+	pthread_mutex_t lock; /* of the two allocators */
 	struct blocks blocks;
 	struct buddy state_blocks;
 	struct weir_log log;
