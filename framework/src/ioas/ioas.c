@@ -116,8 +116,10 @@ WEIR_EXPORT struct weir_mapping *weir_ioas_find_arena(struct weir_ioas *ioas,
 
 	pthread_mutex_lock(&ioas->setup);
 	mapping = iova_find(ioas, iova, iova);
+	if (mapping && mapping->arena != arena)
+		mapping = NULL;
 	pthread_mutex_unlock(&ioas->setup);
-	return mapping && mapping->arena == arena ? mapping : NULL;
+	return mapping;
 }
 
 /* Counts a death that the fault guard noticed, once, and tells the devices. With lock held for
