@@ -46,6 +46,7 @@ static void start_queue(struct nvme_fixture *f, const struct nvme_fixture_shape 
 	qp->lists = f->lists;
 	qp->lists_iova = NVME_FIXTURE_LISTS;
 	qp->depth = shape->depth;
+	qp->list_bytes = 4096;
 	qp->cid_end = NVME_CMD_CID(shape->depth);
 	qp->qid = 1;
 	qp->page_mask = 4095;

@@ -47,7 +47,8 @@ void nvme_admin_reset(struct weir_nvme *nvme)
 	memset(admin->use, 0, sizeof(admin->use));
 	admin->tail = admin->head = 0;
 	admin->phase = 1;
-	admin->outstanding = 0;
+	admin->outstanding = admin->aborts = 0;
+	admin->lost = -1;
 }
 
 void nvme_admin_free(struct weir_nvme *nvme)
@@ -118,7 +119,7 @@ static void async_event(struct weir_nvme *nvme, uint32_t dw0, uint16_t status)
 	    NVME_EVENT_INFO(dw0) == NVME_NOTICE_NAMESPACES)
 		nvme->namespaces_changed = true;
 	else
-		nvme->event_log = NVME_EVENT_LOG(dw0);
+		nvme->event_logs[NVME_EVENT_LOG(dw0) / 32] |= 1u << NVME_EVENT_LOG(dw0) % 32;
 	nvme_event_add(nvme, WEIR_NVME_EVENT_ASYNC, dw0);
 	nvme->rearm_events = true;
 }
@@ -141,6 +142,10 @@ static void complete(struct weir_nvme *nvme, const struct nvme_cqe *cqe)
 	use = admin->use[cqe->cid];
 	admin->use[cqe->cid] = NVME_ADMIN_IDLE;
 	admin->outstanding--;
+	if (cqe->cid == admin->lost)
+		admin->lost = -1;
+	if (use == NVME_ADMIN_ABORTING)
+		admin->aborts--;
 	if (use == NVME_ADMIN_WAITING) {
 		admin->done = true;
 		admin->status = cqe->status >> 1;
@@ -190,6 +195,9 @@ void nvme_pump_device(struct weir_nvme *nvme)
 		switch (events[i].type) {
 		case WEIR_EVENT_REMOVE_REQUEST:
 			nvme_event_add(nvme, WEIR_NVME_EVENT_REMOVE_REQUEST, 0);
+			break;
+		case WEIR_EVENT_MAPPING_DEAD:
+			nvme_event_add(nvme, WEIR_NVME_EVENT_MAPPING_DEAD, 0);
 			break;
 		case WEIR_EVENT_ERROR:
 			weir_error_set(&nvme->trouble, -EIO,
@@ -278,6 +286,12 @@ int nvme_admin_run(struct weir_nvme *nvme, const struct weir_nvme_command *comma
 	char text[96];
 	int cid, rc;
 
+	if (bytes && admin->lost >= 0)
+		return weir_error_set(err, -ETIMEDOUT,
+				      "%s: an earlier command was not answered and may still use "
+				      "the buffer, a reset is needed",
+				      what);
+
 	if (bytes) {
 		describe(nvme, &entry, bytes);
 		if (direction == WEIR_NVME_TO_DEVICE)
@@ -292,6 +306,8 @@ int nvme_admin_run(struct weir_nvme *nvme, const struct weir_nvme_command *comma
 			err, -ETIMEDOUT,
 			"%s: the admin queue is full of commands that were not answered", what);
 	rc = wait_done(nvme, cid, what, err);
+	if (rc == -ETIMEDOUT && bytes)
+		admin->lost = cid;
 	if (rc)
 		return rc;
 	if (admin->status)
@@ -310,9 +326,15 @@ int nvme_admin_abort(struct weir_nvme *nvme, uint16_t sqid, uint16_t cid)
 		.opcode = NVME_ADMIN_ABORT,
 		.cdw10 = (uint32_t)cid << 16 | sqid,
 	};
-	int rc = post(nvme, &command, NVME_ADMIN_NOBODY);
+	int rc;
 
-	return rc < 0 ? rc : 0;
+	if (nvme->admin.aborts >= nvme->abort_limit)
+		return -EBUSY;
+	rc = post(nvme, &command, NVME_ADMIN_ABORTING);
+	if (rc < 0)
+		return rc;
+	nvme->admin.aborts++;
+	return 0;
 }
 
 /* Commands that would change what the driver knows of its queues. */
@@ -331,6 +353,14 @@ static bool driver_owned(uint8_t opcode)
 	}
 }
 
+/* Commands after which blocks may have another size, which the data path must know before the next
+ * I/O. */
+static bool changes_namespaces(uint8_t opcode)
+{
+	return opcode == NVME_ADMIN_NS_MANAGEMENT || opcode == NVME_ADMIN_NS_ATTACHMENT ||
+	       opcode == NVME_ADMIN_FORMAT;
+}
+
 int nvme_usable(struct weir_nvme *nvme, struct weir_error *err)
 {
 	if (nvme->state == NVME_RESETTING)
@@ -346,6 +376,7 @@ WEIR_EXPORT int weir_nvme_admin(struct weir_nvme *nvme, const struct weir_nvme_c
 {
 	size_t limit = nvme->max_transfer < NVME_ADMIN_MAX_BYTES ? nvme->max_transfer
 								 : NVME_ADMIN_MAX_BYTES;
+	struct weir_nvme_command entry = *command;
 	char what[32];
 	int rc;
 
@@ -362,10 +393,13 @@ WEIR_EXPORT int weir_nvme_admin(struct weir_nvme *nvme, const struct weir_nvme_c
 		return weir_error_set(err, -EINVAL, "%zu bytes do not fit the direction %d", bytes,
 				      direction);
 	snprintf(what, sizeof(what), "admin command %02xh", command->opcode);
+	entry.prp1 = entry.prp2 = 0;
 	pthread_mutex_lock(&nvme->lock);
 	rc = nvme_usable(nvme, err);
 	if (!rc)
-		rc = nvme_admin_run(nvme, command, data, bytes, direction, result, what, err);
+		rc = nvme_admin_run(nvme, &entry, data, bytes, direction, result, what, err);
+	if (!rc && changes_namespaces(command->opcode))
+		rc = nvme_identify_namespaces(nvme, err);
 	pthread_mutex_unlock(&nvme->lock);
 	return rc;
 }

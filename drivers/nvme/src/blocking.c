@@ -149,6 +149,9 @@ static uint32_t next_blocks(const struct transfer *transfer)
 	uint64_t blocks = transfer->bytes >> ns->block_shift;
 	uint32_t most = transfer->blocking->piece_bytes >> ns->block_shift;
 
+	/* The maximum transfer may be less after a reset. */
+	if (most > ns->max_blocks)
+		most = ns->max_blocks;
 	if (most > blocks)
 		most = (uint32_t)blocks;
 	if (ns->boundary_blocks) {
@@ -205,6 +208,9 @@ static bool submit_piece(struct transfer *transfer, struct piece *piece)
 		weir_nvme_failure(transfer->nvme, &transfer->err);
 		transfer->rc = -ENODEV;
 	}
+	/* The queue pair has as many slots as there are pieces. */
+	if (rc == 0 && !transfer->inflight)
+		transfer->rc = weir_error_set(&transfer->err, -EAGAIN, "a reset is under way");
 	if (rc != 1)
 		return false;
 	piece->busy = true;
@@ -247,7 +253,9 @@ static void recover(struct transfer *transfer, uint64_t now)
 	struct weir_error why;
 
 	weir_nvme_failure(nvme, &why);
-	if (!transfer->rc && why.code) {
+	if (!why.code)
+		return; /* somebody else has reset it meanwhile */
+	if (!transfer->rc) {
 		transfer->err = why;
 		transfer->rc = why.code;
 	}
@@ -257,7 +265,7 @@ static void recover(struct transfer *transfer, uint64_t now)
 		transfer->resetting = !weir_nvme_reset_begin(nvme, NULL);
 	} else if (now > transfer->give_up) {
 		pthread_mutex_lock(&nvme->lock);
-		nvme_fail(nvme, &transfer->err);
+		nvme_fail(nvme, &why);
 		pthread_mutex_unlock(&nvme->lock);
 	}
 }
@@ -276,7 +284,9 @@ static void look_around(struct transfer *transfer)
 		return;
 	transfer->next_sweep = now + SWEEP_NS;
 	weir_nvme_sweep(transfer->blocking->qp, now);
-	if (atomic_load(&nvme->reset_needed) && !transfer->resetting)
+	if (!atomic_load(&nvme->reset_needed))
+		transfer->give_up = 0;
+	else if (!transfer->resetting)
 		recover(transfer, now);
 }
 
@@ -295,6 +305,7 @@ static void run(struct transfer *transfer)
 	struct weir_nvme_qp *qp = transfer->blocking->qp;
 	struct weir_nvme_done done[PIECES];
 
+	weir_nvme_sweep(qp, weir_now_ns()); /* what is submitted now is as old as now */
 	for (unsigned int turn = 1; transfer->inflight || more_to_submit(transfer); turn++) {
 		int n;
 

@@ -221,6 +221,8 @@ static int request_queues(struct weir_nvme *nvme, struct weir_error *err)
 			"BAR 0 has %" PRIu64 " bytes, no room for an I/O queue's doorbells", bar);
 	if (nvme->queues > doorbells / 2 - 1)
 		nvme->queues = (uint32_t)(doorbells / 2 - 1);
+	if (nvme->vector_fds && nvme->queues > nvme->nr_vectors)
+		nvme->queues = nvme->nr_vectors;
 	nvme->info.queues = nvme->queues;
 	return 0;
 }
@@ -245,6 +247,7 @@ static void configure_shadow_doorbells(struct weir_nvme *nvme)
 	size_t page = (size_t)1 << nvme->page_shift;
 
 	nvme->use_shadow = false;
+	nvme->info.shadow_doorbells = 0;
 	if (!(nvme->info.oacs & NVME_OACS_DOORBELL_BUFFER) ||
 	    (nvme->info.doorbells_mapped && !nvme->options.shadow_doorbells))
 		return;
@@ -296,7 +299,7 @@ void nvme_fail(struct weir_nvme *nvme, const struct weir_error *why)
 		weir_device_bus_master(nvme->dev, 0, NULL);
 	}
 	TAILQ_FOREACH (qp, &nvme->qps, link)
-		atomic_store_explicit(&qp->control, NVME_QP_DEAD, memory_order_release);
+		nvme_qp_set_control(qp, NVME_QP_DEAD);
 }
 
 static int create_on(struct weir_nvme *nvme, struct weir_error *err)

@@ -5,8 +5,8 @@
  */
 #include "nvme.h"
 
-#define LIST(qp, cid) ((qp)->lists + (size_t)(cid) * (qp)->state->list_bytes)
-#define LIST_IOVA(qp, cid) ((qp)->lists_iova + (uint64_t)(cid) * (qp)->state->list_bytes)
+#define LIST(qp, cid) ((qp)->lists + (size_t)(cid) * (qp)->list_bytes)
+#define LIST_IOVA(qp, cid) ((qp)->lists_iova + (uint64_t)(cid) * (qp)->list_bytes)
 
 /* Writes the pages of one range to a PRP list, the first of which may already be in PRP 1. */
 struct prp_builder {
@@ -35,7 +35,7 @@ static int describe_prp(struct weir_nvme_qp *qp, unsigned int cid, uint64_t sqe[
 			const struct weir_nvme_segment *segments, unsigned int nr)
 {
 	struct prp_builder prp = { .list = (uint64_t *)LIST(qp, cid),
-				   .room = qp->state->list_bytes / sizeof(uint64_t),
+				   .room = qp->list_bytes / sizeof(uint64_t),
 				   .first = true };
 
 	for (unsigned int i = 0; i < nr; i++) {
@@ -65,7 +65,7 @@ static int describe_sgl(struct weir_nvme_qp *qp, unsigned int cid, uint64_t sqe[
 {
 	struct nvme_sgl *list = (struct nvme_sgl *)LIST(qp, cid), pointer;
 
-	if (nr * sizeof(*list) > qp->state->list_bytes)
+	if (nr * sizeof(*list) > qp->list_bytes)
 		return WEIR_NVME_HOST_LENGTH;
 	if (nr == 1) {
 		sgl_set(&pointer, segments[0].iova, segments[0].bytes, NVME_SGL_DATA);
@@ -102,23 +102,26 @@ static int check_segments(const struct weir_nvme_segment *segments, unsigned int
 static int describe_range(struct weir_nvme_qp *qp, unsigned int cid, uint64_t sqe[8], uint64_t data,
 			  uint64_t bytes)
 {
-	uint64_t next_page = (data | qp->page_mask) + 1, end = data + bytes;
+	uint64_t next_page = (data | qp->page_mask) + 1, end = data + bytes, pages;
 	uint64_t *list = (uint64_t *)LIST(qp, cid);
 
 	if (unlikely(data & 3))
 		return WEIR_NVME_HOST_ALIGNMENT;
 	if (unlikely(end < data))
 		return WEIR_NVME_HOST_LENGTH;
+	/* Pages after the first, each an entry of the list. */
+	pages = ((end - 1 - (data & ~qp->page_mask)) & ~qp->page_mask) >> qp->nvme->page_shift;
 	sqe[3] = data;
-	if (end - 1 <= next_page + qp->page_mask) {
-		sqe[4] = end > next_page ? next_page : 0;
+	if (pages <= 1) {
+		sqe[4] = pages ? next_page : 0;
 	} else if (qp->nvme->use_sgl) {
 		sqe[0] |= NVME_CMD_SGL;
 		sqe[4] = bytes; /* a data block descriptor: type and subtype are 0 */
 	} else {
+		if (pages * sizeof(*list) > qp->list_bytes)
+			return WEIR_NVME_HOST_LENGTH;
 		sqe[4] = LIST_IOVA(qp, cid);
-		/* list_bytes is enough for the longest transfer at any offset. */
-		for (; next_page < end; next_page += qp->page_mask + 1)
+		for (; pages; pages--, next_page += qp->page_mask + 1)
 			*list++ = next_page;
 	}
 	return WEIR_NVME_HOST_OK;

@@ -18,7 +18,7 @@ void nvme_ring_slow(struct weir_nvme_qp *qp, unsigned int cq, uint32_t value)
 {
 	uint32_t *shadow = cq ? qp->shadow_cq : qp->shadow_sq;
 	volatile uint32_t *event = cq ? qp->event_cq : qp->event_sq;
-	uint32_t old = cq ? value - qp->unacked
+	uint32_t old = cq ? (value - qp->unacked) & (qp->state->cq_entries - 1)
 			  : (uint32_t)((uintptr_t)qp->rung_sqe - (uintptr_t)qp->sq) /
 				       sizeof(qp->sq[0]);
 

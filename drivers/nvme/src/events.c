@@ -6,6 +6,7 @@
 #include "nvme.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 /* A fatal status, or a device that reads all ones. */
 static void check_status(struct weir_nvme *nvme)
@@ -42,7 +43,6 @@ static void acknowledge(struct weir_nvme *nvme, uint8_t lid)
 static void follow_up(struct weir_nvme *nvme)
 {
 	struct weir_error err;
-	uint8_t lid = nvme->event_log;
 
 	if (nvme->namespaces_changed) {
 		nvme->namespaces_changed = false;
@@ -53,10 +53,11 @@ static void follow_up(struct weir_nvme *nvme)
 		else
 			nvme_event_add(nvme, WEIR_NVME_EVENT_NAMESPACES, 0);
 	}
-	if (lid) {
-		nvme->event_log = 0;
-		acknowledge(nvme, lid);
+	for (unsigned int lid = 0; lid < 256; lid++) {
+		if (nvme->event_logs[lid / 32] & 1u << lid % 32)
+			acknowledge(nvme, (uint8_t)lid);
 	}
+	memset(nvme->event_logs, 0, sizeof(nvme->event_logs));
 	if (nvme->rearm_events && nvme->state == NVME_LIVE) {
 		nvme->rearm_events = false;
 		nvme_admin_request_events(nvme);

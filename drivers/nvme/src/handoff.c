@@ -45,6 +45,7 @@ struct saved_nvme {
 	uint32_t queues;
 	uint32_t shutdown_ms;
 	uint32_t aer_limit;
+	uint32_t abort_limit;
 	uint8_t use_sgl, use_shadow, cmb_present, reserved;
 	uint16_t opcodes;
 	uint16_t reserved2;
@@ -77,6 +78,7 @@ static void save_controller(struct weir_nvme *nvme, struct saved_nvme *saved)
 		.queues = nvme->queues,
 		.shutdown_ms = nvme->shutdown_ms,
 		.aer_limit = nvme->aer_limit,
+		.abort_limit = nvme->abort_limit,
 		.use_sgl = nvme->use_sgl,
 		.use_shadow = nvme->use_shadow,
 		.cmb_present = nvme->cmb.present,
@@ -126,7 +128,7 @@ static int save_locked(struct weir_nvme *nvme, struct weir_state *state, struct 
 	struct saved_ns *ns;
 	struct weir_nvme_qp *qp;
 	uint64_t *offsets;
-	uint32_t nr_qps = 0;
+	uint32_t nr_qps = 0, nr_ns = 0;
 	size_t bytes;
 	int rc;
 
@@ -136,16 +138,20 @@ static int save_locked(struct weir_nvme *nvme, struct weir_state *state, struct 
 		return weir_error_set(err, -EBUSY, "a reset is under way");
 	TAILQ_FOREACH (qp, &nvme->qps, link)
 		nr_qps++;
-	bytes = sizeof(*saved) + nvme->nr_ns * sizeof(*ns) + nr_qps * sizeof(*offsets);
+	for (unsigned int i = 0; i < nvme->nr_ns; i++)
+		nr_ns += !nvme->ns[i]->retired;
+	bytes = sizeof(*saved) + nr_ns * sizeof(*ns) + nr_qps * sizeof(*offsets);
 	saved = malloc(bytes);
 	if (!saved)
 		return weir_error_set(err, -ENOMEM, "no memory to save a controller");
 	save_controller(nvme, saved);
-	saved->nr_ns = nvme->nr_ns;
+	saved->nr_ns = nr_ns;
 	saved->nr_qps = nr_qps;
 	ns = (struct saved_ns *)(saved + 1);
-	for (unsigned int i = 0; i < nvme->nr_ns; i++)
-		save_ns(nvme->ns[i], ns++);
+	for (unsigned int i = 0; i < nvme->nr_ns; i++) {
+		if (!nvme->ns[i]->retired)
+			save_ns(nvme->ns[i], ns++);
+	}
 	offsets = (uint64_t *)ns;
 	TAILQ_FOREACH (qp, &nvme->qps, link) {
 		nvme_qp_freeze(qp);
@@ -203,6 +209,7 @@ static int adopt_admin(struct weir_nvme *nvme, const struct saved_nvme *saved)
 	admin->tail = saved->admin_tail;
 	admin->head = saved->admin_head;
 	admin->phase = saved->admin_phase;
+	admin->lost = -1;
 	for (unsigned int i = 0; i < NVME_ADMIN_ENTRIES; i++) {
 		/* Nobody waits here for what somebody waited for there. */
 		if (saved->admin_use[i] > NVME_ADMIN_NOBODY)
@@ -210,6 +217,7 @@ static int adopt_admin(struct weir_nvme *nvme, const struct saved_nvme *saved)
 		admin->use[i] = saved->admin_use[i] == NVME_ADMIN_WAITING ? NVME_ADMIN_NOBODY
 									  : saved->admin_use[i];
 		outstanding += admin->use[i] != NVME_ADMIN_IDLE;
+		admin->aborts += admin->use[i] == NVME_ADMIN_ABORTING;
 	}
 	admin->outstanding = outstanding;
 	return outstanding == saved->admin_outstanding && outstanding < NVME_ADMIN_ENTRIES
@@ -265,8 +273,11 @@ static int adopt_controller(struct weir_nvme *nvme, const struct saved_nvme *sav
 	nvme->doorbell_stride = 4u << NVME_CAP_DSTRD(saved->cap);
 	nvme->max_transfer = saved->max_transfer;
 	nvme->queues = saved->queues;
+	if (nvme->nr_vectors && nvme->queues > nvme->nr_vectors)
+		nvme->queues = nvme->nr_vectors;
 	nvme->shutdown_ms = saved->shutdown_ms;
 	nvme->aer_limit = saved->aer_limit;
+	nvme->abort_limit = saved->abort_limit;
 	nvme->use_sgl = saved->use_sgl;
 	nvme->opcodes = saved->opcodes;
 	doorbells = (2 * (UINT64_C(1) + saved->queues)) * nvme->doorbell_stride;
@@ -406,13 +417,18 @@ static int adopt_all(struct weir_nvme *nvme, const struct saved_nvme *saved, siz
 {
 	const struct saved_ns *ns = (const struct saved_ns *)(saved + 1);
 	const uint64_t *offsets;
+	uint64_t cap;
 	int rc;
 
 	if (bytes < sizeof(*saved) || saved->nr_ns > NVME_MAX_NAMESPACES ||
 	    saved->nr_qps > NVME_MAX_QUEUES ||
 	    bytes != sizeof(*saved) + saved->nr_ns * sizeof(*ns) + saved->nr_qps * sizeof(*offsets))
 		return -EINVAL;
-	rc = adopt_controller(nvme, saved);
+	rc = weir_device_read64(nvme->dev, 0, NVME_REG_CAP, &cap);
+	if (!rc && cap != saved->cap)
+		rc = -EINVAL; /* not the controller that was saved */
+	if (!rc)
+		rc = adopt_controller(nvme, saved);
 	if (!rc)
 		rc = adopt_admin(nvme, saved);
 	if (rc)
@@ -441,6 +457,7 @@ static void drop(struct weir_nvme *nvme)
 	for (unsigned int i = 0; i < nvme->nr_vectors; i++)
 		close(nvme->vector_fds[i]);
 	free(nvme->vector_fds);
+	free(nvme->blocking);
 	nvme_free(nvme);
 }
 

@@ -74,6 +74,7 @@ int nvme_identify_controller(struct weir_nvme *nvme, struct weir_error *err)
 {
 	struct weir_nvme_info *info = &nvme->info;
 	struct nvme_id_ctrl id;
+	uint32_t transfer;
 	int rc = identify(nvme, 0, NVME_CNS_CONTROLLER, &id, "Identify Controller", err);
 
 	if (rc)
@@ -92,11 +93,16 @@ int nvme_identify_controller(struct weir_nvme *nvme, struct weir_error *err)
 	info->oncs = id.oncs;
 	info->oacs = id.oacs;
 	info->volatile_write_cache = id.vwc & 1;
-	nvme->max_transfer = info->max_transfer = max_transfer(nvme, id.mdts);
+	/* Queue pairs were made for what it was: after a reset it may be less, not more. */
+	transfer = max_transfer(nvme, id.mdts);
+	if (!nvme->max_transfer || transfer < nvme->max_transfer)
+		nvme->max_transfer = transfer;
+	info->max_transfer = nvme->max_transfer;
 	nvme->use_sgl = NVME_SGLS_SUPPORTED(id.sgls) && !nvme->options.no_sgl;
 	info->sgl = nvme->use_sgl;
 	nvme->opcodes = usable_opcodes(id.oncs);
 	nvme->shutdown_ms = shutdown_ms(id.rtd3e);
+	nvme->abort_limit = id.acl + 1u;
 	nvme->aer_limit = id.aerl + 1u < NVME_ASYNC_EVENTS ? id.aerl + 1u : NVME_ASYNC_EVENTS;
 	return 0;
 }
@@ -104,33 +110,38 @@ int nvme_identify_controller(struct weir_nvme *nvme, struct weir_error *err)
 static struct weir_nvme_ns *find(struct weir_nvme *nvme, uint32_t nsid)
 {
 	for (unsigned int i = 0; i < nvme->nr_ns; i++) {
-		if (nvme->ns[i]->nsid == nsid)
+		if (nvme->ns[i]->nsid == nsid && !nvme->ns[i]->retired)
 			return nvme->ns[i];
 	}
 	return NULL;
 }
 
-/* The entry of a namespace, made if need be. The array stays in the order of the ids. */
-static struct weir_nvme_ns *find_or_add(struct weir_nvme *nvme, uint32_t nsid)
+/* Adds a namespace as it is described. The array stays in the order of the ids. */
+static int add(struct weir_nvme *nvme, const struct weir_nvme_ns *described,
+	       struct weir_nvme_ns **out, struct weir_error *err)
 {
-	struct weir_nvme_ns *ns = find(nvme, nsid), **grown;
+	struct weir_nvme_ns *ns, **grown;
 	unsigned int at = nvme->nr_ns;
 
-	if (ns || nvme->nr_ns == NVME_MAX_NAMESPACES)
-		return ns;
+	if (nvme->nr_ns == NVME_MAX_NAMESPACES)
+		return weir_error_set(
+			err, -ENOSPC,
+			"namespace %u: %u namespaces are known, no more are looked at",
+			described->nsid, NVME_MAX_NAMESPACES);
 	grown = realloc(nvme->ns, (nvme->nr_ns + 1) * sizeof(*grown));
 	if (!grown)
-		return NULL;
+		return weir_error_set(err, -ENOMEM, "no memory for namespace %u", described->nsid);
 	nvme->ns = grown;
 	ns = aligned_alloc(WEIR_CACHE_LINE, weir_align_up(sizeof(*ns), WEIR_CACHE_LINE));
 	if (!ns)
-		return NULL;
-	*ns = (struct weir_nvme_ns){ .nvme = nvme, .nsid = nsid };
-	for (; at && grown[at - 1]->nsid > nsid; at--)
+		return weir_error_set(err, -ENOMEM, "no memory for namespace %u", described->nsid);
+	*ns = *described;
+	for (; at && grown[at - 1]->nsid > ns->nsid; at--)
 		grown[at] = grown[at - 1];
 	grown[at] = ns;
 	nvme->nr_ns++;
-	return ns;
+	*out = ns;
+	return 0;
 }
 
 void nvme_ns_resize(struct weir_nvme_ns *ns, uint64_t blocks)
@@ -152,62 +163,91 @@ static void set_gone(struct weir_nvme_ns *ns)
 	nvme_ns_resize(ns, 0);
 }
 
-/* Takes over what Identify Namespace says. Bursts that run at the same time see the old or the new
- * size. */
-static int set_namespace(struct weir_nvme *nvme, struct weir_nvme_ns *ns,
-			 const struct nvme_id_ns *id, struct weir_error *err)
+/* What Identify Namespace says, if it makes sense; without its size. */
+static int describe(struct weir_nvme *nvme, uint32_t nsid, const struct nvme_id_ns *id,
+		    struct weir_nvme_ns *ns, struct weir_error *err)
 {
 	unsigned int format = NVME_FLBAS_INDEX(id->flbas);
 	unsigned int shift = id->lbaf[format].lbads;
-	uint64_t blocks = id->nsze, block_bytes;
-	uint32_t most;
+	uint64_t block_bytes;
 
 	if (format > id->nlbaf)
-		return weir_error_set(err, -EPROTO, "namespace %u: format %u of %u", ns->nsid,
-				      format, id->nlbaf + 1);
+		return weir_error_set(err, -EPROTO, "namespace %u: format %u of %u", nsid, format,
+				      id->nlbaf + 1);
 	if (shift < MIN_BLOCK_SHIFT || shift > MAX_BLOCK_SHIFT)
-		return weir_error_set(err, -EPROTO, "namespace %u: blocks of 2^%u bytes", ns->nsid,
+		return weir_error_set(err, -EPROTO, "namespace %u: blocks of 2^%u bytes", nsid,
 				      shift);
-	if (blocks > UINT64_MAX >> shift)
+	if (id->nsze > UINT64_MAX >> shift)
 		return weir_error_set(err, -EPROTO,
-				      "namespace %u: %" PRIu64 " blocks of 2^%u bytes", ns->nsid,
-				      blocks, shift);
-
-	ns->metadata_bytes = id->lbaf[format].ms;
-	ns->metadata_inline = ns->metadata_bytes && (id->flbas & NVME_FLBAS_EXTENDED);
-	ns->protection = id->dps & 7;
-	ns->read_only = id->nsattr & NVME_NSATTR_WRITE_PROTECTED;
-	ns->boundary_blocks = id->noiob;
+				      "namespace %u: %" PRIu64 " blocks of 2^%u bytes", nsid,
+				      id->nsze, shift);
+	*ns = (struct weir_nvme_ns){
+		.nvme = nvme,
+		.nsid = nsid,
+		.block_shift = (uint8_t)shift,
+		.block_bytes = UINT64_C(1) << shift,
+		.metadata_bytes = id->lbaf[format].ms,
+		.metadata_inline = id->lbaf[format].ms && (id->flbas & NVME_FLBAS_EXTENDED),
+		.protection = id->dps & 7,
+		.read_only = id->nsattr & NVME_NSATTR_WRITE_PROTECTED,
+		.boundary_blocks = id->noiob,
+	};
 	memcpy(ns->eui64, id->eui64, sizeof(ns->eui64));
 	memcpy(ns->nguid, id->nguid, sizeof(ns->nguid));
-	block_bytes = (UINT64_C(1) << shift) + (ns->metadata_inline ? ns->metadata_bytes : 0);
-	most = (uint32_t)(nvme->max_transfer / block_bytes);
-	if (!most)
+	block_bytes = ns->block_bytes + (ns->metadata_inline ? ns->metadata_bytes : 0);
+	ns->max_blocks = (uint32_t)(nvme->max_transfer / block_bytes);
+	if (!ns->max_blocks)
 		return weir_error_set(err, -EPROTO,
 				      "namespace %u: a block of %" PRIu64
 				      " bytes is over the maximum transfer of %u",
-				      ns->nsid, block_bytes, nvme->max_transfer);
-	ns->block_shift = (uint8_t)shift;
-	ns->block_bytes = UINT64_C(1) << shift;
-	ns->max_blocks = most;
+				      nsid, block_bytes, nvme->max_transfer);
+	return 0;
+}
+
+static bool same_format(const struct weir_nvme_ns *a, const struct weir_nvme_ns *b)
+{
+	return a->block_shift == b->block_shift && a->metadata_bytes == b->metadata_bytes &&
+	       a->metadata_inline == b->metadata_inline && a->protection == b->protection;
+}
+
+/* Takes over a description and a size: bursts that run at the same time see the old size or the
+ * new. */
+static int take_over(struct weir_nvme *nvme, const struct weir_nvme_ns *described, uint64_t blocks,
+		     struct weir_error *err)
+{
+	struct weir_nvme_ns *ns = find(nvme, described->nsid);
+	int rc;
+
+	if (ns && !same_format(ns, described)) {
+		ns->retired = true;
+		set_gone(ns);
+		ns = NULL;
+	}
+	if (!ns) {
+		rc = add(nvme, described, &ns, err);
+		if (rc)
+			return rc;
+	}
+	ns->read_only = described->read_only;
+	ns->boundary_blocks = described->boundary_blocks;
+	ns->max_blocks = described->max_blocks;
 	nvme_ns_resize(ns, blocks);
 	return 0;
 }
 
 static int identify_namespace(struct weir_nvme *nvme, uint32_t nsid, struct weir_error *err)
 {
-	struct weir_nvme_ns *ns = find_or_add(nvme, nsid);
+	struct weir_nvme_ns described, *ns;
 	struct nvme_id_ns id;
 	int rc;
 
-	if (!ns)
-		return weir_error_set(err, -ENOMEM,
-				      "no memory for namespace %u, or over %u of them", nsid,
-				      NVME_MAX_NAMESPACES);
 	rc = identify(nvme, nsid, NVME_CNS_NAMESPACE, &id, "Identify Namespace", err);
 	if (!rc)
-		rc = set_namespace(nvme, ns, &id, err);
-	if (rc)
+		rc = describe(nvme, nsid, &id, &described, err);
+	if (!rc)
+		rc = take_over(nvme, &described, id.nsze, err);
+	ns = find(nvme, nsid);
+	if (rc && ns)
 		set_gone(ns);
 	return rc;
 }
@@ -248,7 +288,7 @@ int nvme_identify_namespaces(struct weir_nvme *nvme, struct weir_error *err)
 			set_gone(nvme->ns[known]);
 		last = ids[i];
 		rc = identify_namespace(nvme, last, &why);
-		if (rc == -EIO || rc == -EPROTO) {
+		if (rc == -EIO || rc == -EPROTO || rc == -ENOSPC) {
 			weir_log_write(&nvme->log, WEIR_LOG_WARN, "%s", why.text);
 		} else if (rc) {
 			if (err)

@@ -51,16 +51,31 @@ static __attribute__((noinline, cold)) void refuse(struct weir_nvme_qp *qp, uint
 	qp->refused_cids[qp->nr_refused++] = cid_dword;
 }
 
-static enum weir_nvme_host_status check_range(const struct weir_nvme_ns *ns, uint64_t blocks,
-					      const struct weir_nvme_io *io, uint32_t most)
+static enum weir_nvme_host_status check_range(uint64_t blocks, const struct weir_nvme_io *io,
+					      uint32_t most)
 {
 	if (!io->blocks || io->blocks > most)
 		return WEIR_NVME_HOST_LENGTH;
 	if (io->lba >= blocks || io->blocks > blocks - io->lba)
 		return WEIR_NVME_HOST_LBA;
-	if (ns->metadata_bytes && !ns->metadata_inline && (io->metadata & 3))
-		return WEIR_NVME_HOST_ALIGNMENT;
 	return WEIR_NVME_HOST_OK;
+}
+
+/* With PRACT, metadata that is nothing but protection information stays at the controller (nvm
+ * §5.3.1). */
+static bool metadata_stripped(const struct weir_nvme_ns *ns, const struct weir_nvme_io *io)
+{
+	return (io->flags & WEIR_NVME_PRACT) && ns->protection && ns->metadata_bytes == 8;
+}
+
+static enum weir_nvme_host_status check_metadata(const struct weir_nvme_ns *ns,
+						 const struct weir_nvme_io *io)
+{
+	if (!ns->metadata_bytes || ns->metadata_inline || metadata_stripped(ns, io))
+		return WEIR_NVME_HOST_OK;
+	if (io->metadata & 3)
+		return WEIR_NVME_HOST_ALIGNMENT;
+	return io->metadata ? WEIR_NVME_HOST_OK : WEIR_NVME_HOST_LENGTH;
 }
 
 /* Bytes that the data of a read, write or compare has, metadata in the buffer included (nvm
@@ -68,11 +83,7 @@ static enum weir_nvme_host_status check_range(const struct weir_nvme_ns *ns, uin
 static uint64_t data_bytes(const struct weir_nvme_ns *ns, const struct weir_nvme_io *io)
 {
 	uint64_t block = UINT64_C(1) << ns->block_shift;
-	/* With PRACT and metadata that is only protection information, the controller keeps it to
-	 * itself. */
-	bool stripped = (io->flags & WEIR_NVME_PRACT) && ns->metadata_bytes == 8;
-
-	if (ns->metadata_inline && !stripped)
+	if (ns->metadata_inline && !metadata_stripped(ns, io))
 		block += ns->metadata_bytes;
 	return io->blocks * block;
 }
@@ -103,12 +114,14 @@ static enum weir_nvme_host_status compose_any(struct weir_nvme_qp *qp,
 	case WEIR_NVME_READ:
 	case WEIR_NVME_WRITE:
 	case WEIR_NVME_COMPARE:
-		status = check_range(ns, blocks, io, ns->max_blocks);
+		status = check_range(blocks, io, ns->max_blocks);
+		if (status == WEIR_NVME_HOST_OK)
+			status = check_metadata(ns, io);
 		bytes = data_bytes(ns, io);
 		break;
 	case WEIR_NVME_WRITE_ZEROES:
 	case WEIR_NVME_VERIFY:
-		status = check_range(ns, blocks, io, BLOCKS_MAX);
+		status = check_range(blocks, io, BLOCKS_MAX);
 		break;
 	case WEIR_NVME_DEALLOCATE: /* nvm §3.2.3: number of ranges, attribute deallocate */
 		status = io->blocks && io->blocks <= 256 ? WEIR_NVME_HOST_OK
@@ -348,6 +361,7 @@ void nvme_acknowledge(struct weir_nvme_qp *qp)
 {
 	uint32_t head = (uint32_t)(qp->next_cqe - qp->cq);
 
+	weir_dma_rmb(); /* the entries were read before the controller may overwrite them */
 	if (unlikely(atomic_load_explicit(&qp->control, memory_order_relaxed) != NVME_QP_LIVE))
 		return;
 	if (likely(qp->cq_doorbell))

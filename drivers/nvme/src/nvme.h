@@ -73,7 +73,7 @@ struct nvme_qp_state {
 	uint64_t sq_offset; /* in the arena, or in the controller memory buffer */
 	uint64_t cq_offset; /* in the arena */
 	uint64_t lists_offset; /* in the arena */
-	uint64_t clock_base; /* first time given to sweep; 0: none yet */
+	uint64_t swept_ns; /* the time of the last sweep; 0: none yet */
 
 	uint32_t sq_tail; /* next entry to fill */
 	uint32_t sq_rung; /* what the doorbell was told */
@@ -86,7 +86,7 @@ struct nvme_qp_state {
 	uint64_t submitted;
 	uint64_t host_failed;
 	uint64_t aborts;
-	uint64_t reserved;
+	uint64_t clock_ns; /* what the sweeps have counted; `tick` is this, in coarse units */
 	/*
 	 * depth trackers, then the stack of free ids and that of refused ones, depth each, ids as
 	 * they stand in command dword 0
@@ -119,6 +119,7 @@ struct weir_nvme_qp {
 
 	/* cold */
 	uint32_t ack_after; /* completions that may stay unacknowledged */
+	uint32_t list_bytes; /* of one command's PRP or SGL list */
 	uint32_t depth;
 	uint32_t qid;
 	volatile void *cq_doorbell;
@@ -148,10 +149,16 @@ struct weir_nvme_ns {
 	_Atomic uint64_t blocks; /* 0: it is gone */
 	uint32_t nsid;
 	uint32_t max_blocks; /* most blocks of any I/O */
+	/*
+	 * Bursts use these at any time, so they never change: a namespace that was formatted anew
+	 * is a new one, and the old one is gone for good.
+	 */
 	uint8_t block_shift;
 	uint8_t metadata_inline;
 	uint16_t metadata_bytes;
 	uint8_t protection;
+	bool retired;
+
 	uint8_t read_only;
 	uint8_t eui64[8];
 	uint8_t nguid[16];
@@ -163,6 +170,7 @@ enum nvme_admin_use {
 	NVME_ADMIN_IDLE = 0,
 	NVME_ADMIN_WAITING, /* nvme_admin_run() waits for it */
 	NVME_ADMIN_EVENT, /* an Asynchronous Event Request */
+	NVME_ADMIN_ABORTING, /* an Abort, for which nobody waits */
 	NVME_ADMIN_NOBODY, /* a command that nobody waits for (any more) */
 };
 
@@ -173,6 +181,8 @@ struct nvme_admin_queue {
 	uint32_t tail, head, phase;
 	uint32_t outstanding; /* commands, asynchronous event requests included */
 	enum nvme_admin_use use[NVME_ADMIN_ENTRIES];
+	int lost; /* id of a command with data that was not answered: the buffer is its; or -1 */
+	unsigned int aborts; /* Abort commands under way */
 	bool done; /* the waiting command completed, with: */
 	uint16_t status;
 	uint32_t result;
@@ -219,7 +229,9 @@ struct weir_nvme {
 	unsigned int aer_limit; /* asynchronous event requests to keep at the controller */
 	bool rearm_events; /* one was answered and is to be sent again */
 	bool namespaces_changed;
-	uint8_t event_log; /* log page that clears the last event; 0: none */
+	uint32_t event_logs[8]; /* bit n: log page n is to be read, so that its event may come again
+				 */
+	unsigned int abort_limit; /* Abort commands at a time */
 	uint16_t opcodes; /* bit n: I/O opcode n may be used */
 	struct weir_nvme_info info;
 
@@ -294,6 +306,8 @@ int nvme_identify_namespaces(struct weir_nvme *nvme, struct weir_error *err);
 /* queue.c: with the lock held */
 int nvme_qp_connect(struct weir_nvme_qp *qp, struct weir_error *err); /* tells the controller */
 void nvme_qp_attach_state(struct weir_nvme_qp *qp); /* derives the handle from its state */
+/* Moves the state word on, and wakes the owner. */
+void nvme_qp_set_control(struct weir_nvme_qp *qp, enum nvme_qp_control control);
 void nvme_qp_freeze(struct weir_nvme_qp *qp); /* writes the handle's cursors to its state */
 void nvme_qp_clear(struct weir_nvme_qp *qp); /* rings and indices as new */
 struct weir_nvme_qp *nvme_qp_alloc(struct weir_nvme *nvme);

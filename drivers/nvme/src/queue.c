@@ -83,6 +83,7 @@ void nvme_qp_attach_state(struct weir_nvme_qp *qp)
 	qp->nr_free = st->nr_free;
 	qp->nr_refused = st->nr_refused;
 	qp->depth = st->depth;
+	qp->list_bytes = st->list_bytes;
 	qp->cid_end = NVME_CMD_CID(st->depth);
 	qp->qid = st->qid;
 	qp->page_mask = (UINT64_C(1) << nvme->page_shift) - 1;
@@ -132,6 +133,13 @@ void nvme_qp_attach_state(struct weir_nvme_qp *qp)
 static uint32_t sq_index(const struct weir_nvme_qp *qp, const uint64_t *sqe)
 {
 	return (uint32_t)((uintptr_t)sqe - (uintptr_t)qp->sq) / sizeof(qp->sq[0]);
+}
+
+void nvme_qp_set_control(struct weir_nvme_qp *qp, enum nvme_qp_control control)
+{
+	atomic_store_explicit(&qp->control, control, memory_order_release);
+	if (qp->fd >= 0)
+		eventfd_write(qp->fd, 1); /* its owner may be asleep */
 }
 
 void nvme_qp_freeze(struct weir_nvme_qp *qp)
@@ -251,7 +259,7 @@ static int take_memory(struct weir_nvme_qp *qp, unsigned int depth, unsigned int
 		.sq_entries = entries,
 		.cq_entries = 2 * entries <= max_entries(nvme) ? 2 * entries : entries,
 		.list_bytes = list_bytes(nvme),
-		.vector = nvme->vector_fds ? qid - 1 : NO_VECTOR,
+		.vector = nvme->vector_fds && qid <= nvme->nr_vectors ? qid - 1 : NO_VECTOR,
 		.sq_offset = UINT64_MAX,
 		.cq_offset = UINT64_MAX,
 		.lists_offset = UINT64_MAX,
@@ -289,6 +297,7 @@ int nvme_qp_connect(struct weir_nvme_qp *qp, struct weir_error *err)
 		.cdw10 = (st->sq_entries - 1) << 16 | st->qid,
 		.cdw11 = st->qid << 16 | NVME_QUEUE_CONTIGUOUS,
 	};
+	struct weir_error why;
 	int rc;
 
 	if (st->vector != NO_VECTOR)
@@ -299,9 +308,10 @@ int nvme_qp_connect(struct weir_nvme_qp *qp, struct weir_error *err)
 		return rc;
 	rc = nvme_admin_run(nvme, &sq, NULL, 0, WEIR_NVME_NO_DATA, NULL,
 			    "Create I/O Submission Queue", err);
-	if (rc)
-		delete_queue(nvme, NVME_ADMIN_DELETE_CQ, st->qid, "Delete I/O Completion Queue",
-			     NULL);
+	/* Its memory is about to be freed. */
+	if (rc &&
+	    delete_queue(nvme, NVME_ADMIN_DELETE_CQ, st->qid, "Delete I/O Completion Queue", &why))
+		nvme_fail(nvme, &why);
 	return rc;
 }
 

@@ -17,7 +17,7 @@ static void set_control(struct weir_nvme *nvme, enum nvme_qp_control control)
 	struct weir_nvme_qp *qp;
 
 	TAILQ_FOREACH (qp, &nvme->qps, link)
-		atomic_store_explicit(&qp->control, control, memory_order_release);
+		nvme_qp_set_control(qp, control);
 }
 
 /* Stops the controller: its own way, else by a function reset. */
@@ -129,6 +129,8 @@ WEIR_EXPORT int weir_nvme_reset(struct weir_nvme *nvme, unsigned int timeout_ms,
 	uint64_t deadline = weir_now_ns() + timeout_ms * UINT64_C(1000000);
 	int rc = weir_nvme_reset_begin(nvme, err);
 
+	if (rc == -EALREADY)
+		rc = 0; /* one that was begun, or given up before: go on with it */
 	while (!rc) {
 		rc = weir_nvme_reset_finish(nvme, err);
 		if (rc != -EAGAIN)

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 
 #define NS_PER_TICK_SHIFT 20 /* about a millisecond */
+#define SWEEP_MAX_NS UINT64_C(200000000)
 
 static uint32_t ticks(unsigned int ms)
 {
@@ -45,6 +46,19 @@ static void ask_for_reset(struct weir_nvme_qp *qp, unsigned int cid)
 	pthread_mutex_unlock(&nvme->lock);
 }
 
+/*
+ * Trackers hold the time of the sweep before their command. So that a command does not look as old
+ * as a pause between sweeps, a pause counts no more than SWEEP_MAX_NS.
+ */
+static void count_time(struct nvme_qp_state *st, uint64_t now_ns)
+{
+	uint64_t passed = st->swept_ns && now_ns > st->swept_ns ? now_ns - st->swept_ns : 0;
+
+	st->swept_ns = now_ns;
+	st->clock_ns += passed < SWEEP_MAX_NS ? passed : SWEEP_MAX_NS;
+	st->tick = (uint32_t)(st->clock_ns >> NS_PER_TICK_SHIFT);
+}
+
 WEIR_EXPORT int weir_nvme_sweep(struct weir_nvme_qp *qp, uint64_t now_ns)
 {
 	struct nvme_qp_state *st = qp->state;
@@ -52,12 +66,10 @@ WEIR_EXPORT int weir_nvme_sweep(struct weir_nvme_qp *qp, uint64_t now_ns)
 	uint32_t limit = ticks(qp->nvme->options.io_timeout_ms);
 	int late = 0;
 
+	count_time(st, now_ns);
+	qp->active_word = NVME_TRACKER_ACTIVE | (uint64_t)st->tick << 32;
 	if (control != NVME_QP_LIVE)
 		return control == NVME_QP_DEAD ? -ENODEV : 0;
-	if (!st->clock_base)
-		st->clock_base = now_ns;
-	st->tick = (uint32_t)((now_ns - st->clock_base) >> NS_PER_TICK_SHIFT);
-	qp->active_word = NVME_TRACKER_ACTIVE | (uint64_t)st->tick << 32;
 	if (qp->nr_free == qp->depth)
 		return 0;
 

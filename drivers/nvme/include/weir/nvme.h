@@ -157,7 +157,8 @@ struct weir_nvme_info {
 	uint8_t volatile_write_cache; /**< 1: a flush is needed before data is safe */
 	uint8_t shadow_doorbells; /**< 1: in use */
 	uint8_t doorbells_mapped; /**< 0: each doorbell is a message or system call */
-	uint64_t cmb_bytes; /**< of the controller memory buffer; 0: none, or not looked for */
+	uint64_t cmb_bytes; /**< of the controller memory buffer; 0: none, or weir_nvme_cmb() not
+			       yet called */
 	/** Where what weir_nvme_cmb() gives begins for I/Os of this controller itself; 0: not
 	 * known. */
 	uint64_t cmb_address;
@@ -174,7 +175,8 @@ struct weir_arena *weir_nvme_arena(const struct weir_nvme *nvme);
 
 /**
  * Finds an active namespace by its id. Valid until the controller is closed, also when the
- * namespace goes away: I/O to it then ends with WEIR_NVME_HOST_NAMESPACE.
+ * namespace goes away or is formatted with other blocks: I/O to it then ends with
+ * WEIR_NVME_HOST_NAMESPACE, and what has its id now is found anew.
  *
  * @return the namespace, or NULL when there is none with that id
  */
@@ -331,7 +333,7 @@ struct weir_nvme_qp_options {
  * @retval -EINVAL depth out of range; the text names the value and the limit
  * @retval -ENOSPC all queues that the controller granted are in use
  * @retval -ENOMEM no memory or no room in the arena
- * @retval -EIO, -ETIMEDOUT, -ENODEV as for weir_nvme_admin()
+ * @retval -EIO, -EAGAIN, -ETIMEDOUT, -ENODEV as for weir_nvme_admin()
  */
 int weir_nvme_qp_create(struct weir_nvme *nvme, const struct weir_nvme_qp_options *options,
 			struct weir_nvme_qp **qp, struct weir_error *err);
@@ -400,8 +402,9 @@ int weir_nvme_poll(struct weir_nvme_qp *qp, struct weir_nvme_done *done, unsigne
 int weir_nvme_sweep(struct weir_nvme_qp *qp, uint64_t now_ns);
 
 /**
- * The eventfd that is signalled when completions arrive on an armed queue pair, or -1 without
- * weir_nvme_options::interrupts. Owned by the queue pair.
+ * The eventfd that is signalled when completions arrive on an armed queue pair, and when a reset or
+ * the end of the controller wants its owner to poll; -1 without weir_nvme_options::interrupts, or
+ * when the device has fewer vectors than queues. Owned by the queue pair.
  */
 int weir_nvme_qp_fd(const struct weir_nvme_qp *qp);
 
@@ -477,6 +480,7 @@ enum weir_nvme_event_type {
 	WEIR_NVME_EVENT_REMOVE_REQUEST = 4, /**< somebody wants the device back */
 	WEIR_NVME_EVENT_GONE = 5, /**< the device is lost; queue pairs return what they took and
 				     then say -ENODEV */
+	WEIR_NVME_EVENT_MAPPING_DEAD = 6, /**< memory was revoked, see weir_mapping_state() */
 };
 
 /** An event of a controller. */
@@ -487,8 +491,9 @@ struct weir_nvme_event {
 
 /**
  * Takes what has happened to the controller and its device, and serves the device's transport. Some
- * thread has to call it about ten times a second. Does not block, except to identify namespaces
- * that changed.
+ * thread has to call it about ten times a second. Does not block, except for the admin commands
+ * that follow an event: reading its log page, identifying namespaces that changed. The controller
+ * owns weir_device_events() of its device: nobody else calls it.
  *
  * @return how many events were written, at most `max`
  */
@@ -500,10 +505,11 @@ void weir_nvme_failure(const struct weir_nvme *nvme, struct weir_error *err);
 
 /**
  * Resets the controller: begin, wait for every owner, finish. Owners take part by calling poll in
- * their own threads; a thread that owns queue pairs itself uses the two halves.
+ * their own threads; a thread that owns queue pairs itself uses the two halves. A reset that was
+ * begun before is gone on with.
  *
- * @retval -ETIMEDOUT an owner did not poll within `timeout_ms`, or the controller did not come back
- * and the errors of the halves
+ * @retval -ETIMEDOUT an owner did not poll within `timeout_ms`: call it again; or the controller
+ * did not come back and the errors of the halves
  */
 int weir_nvme_reset(struct weir_nvme *nvme, unsigned int timeout_ms, struct weir_error *err);
 
@@ -550,8 +556,13 @@ int weir_nvme_cmb(struct weir_nvme *nvme, unsigned int *bar, uint64_t *offset, u
  * @retval -EINVAL unknown namespace, unaligned size, or past the end; the text names the value and
  * the limit
  * @retval -EIO the controller failed it; the text has its status
- * @retval -ENOSPC no queue left for it
- * @retval -ETIMEDOUT, -ENODEV as for weir_nvme_admin()
+ * @retval -EOPNOTSUPP the namespace has metadata
+ * @retval -ENOSPC, -ENOMEM no queue left for it, or no room in the arena
+ * @retval -EAGAIN a reset is under way
+ * @retval -ETIMEDOUT it was not completed, nor aborted. When no other queue pair is there the
+ * controller was reset; else somebody has to, and if nobody does so for as long as the time-out the
+ * controller is failed for all
+ * @retval -ENODEV the device is gone
  */
 int weir_nvme_read(struct weir_nvme *nvme, uint32_t nsid, uint64_t lba, void *data, size_t bytes,
 		   struct weir_error *err);
