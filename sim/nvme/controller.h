@@ -172,6 +172,7 @@ struct sim_nvme {
 	/* What every turn looks at. */
 	struct ctrl_sq *active[CTRL_QUEUE_PAIRS]; /* live I/O submission queues */
 	unsigned int nr_active;
+	unsigned int next_active; /* where look_slowly() goes on */
 	bool running; /* ready, and not shut down, fatal or unplugged */
 	bool careful; /* no queue takes the short way: faults, a file, read only */
 	bool attention; /* events and requests for them may match */

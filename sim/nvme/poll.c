@@ -29,6 +29,7 @@
  * fewer. */
 #define LONG_BURST 16
 #define WAITING_BURST 4
+#define SLOW_NS UINT64_C(20000000)
 /* Turns without work after which the client of shadow doorbells is asked to ring. */
 #define IDLE_TURNS 64
 
@@ -260,6 +261,27 @@ static unsigned int look(struct sim_nvme *nvme)
 	return done;
 }
 
+/*
+ * The same where a command may wait for a disk or for the client: after SLOW_NS the client's
+ * messages have their turn, and the next look begins with the queue at which this one ended.
+ */
+static unsigned int look_slowly(struct sim_nvme *nvme)
+{
+	uint64_t began = weir_now_ns();
+	unsigned int done = 0;
+
+	for (unsigned int i = 0; i < nvme->nr_active && nvme->running; i++) {
+		struct ctrl_sq *sq = nvme->active[nvme->next_active++ % nvme->nr_active];
+		uint32_t tail = *sq->doorbell;
+
+		if (tail != sq->head)
+			done += take(nvme, sq, tail);
+		if (weir_now_ns() - began > SLOW_NS)
+			break;
+	}
+	return done;
+}
+
 /* Shadow doorbells: while this side polls nobody has to ring. When it has not found anything for a
  * while, it asks for it, and looks once more at what came before it did. */
 static unsigned int shadow_turn(struct sim_nvme *nvme, unsigned int done)
@@ -280,7 +302,7 @@ static unsigned int shadow_turn(struct sim_nvme *nvme, unsigned int done)
 unsigned int ctrl_poll(void *model)
 {
 	struct sim_nvme *nvme = model;
-	unsigned int rounds = nvme->careful || nvme->options.no_mmap_dma ? 1 : ROUNDS;
+	const bool slow = nvme->careful || nvme->options.no_mmap_dma;
 	unsigned int done = 0;
 	uint32_t tail;
 
@@ -289,7 +311,9 @@ unsigned int ctrl_poll(void *model)
 	tail = *nvme->sqs[0].doorbell;
 	if (unlikely(tail != nvme->sqs[0].head))
 		done = ctrl_admin_turn(nvme, tail);
-	for (unsigned int i = 0; i < rounds && done < CTRL_BURST && nvme->running; i++)
+	if (unlikely(slow))
+		done += look_slowly(nvme);
+	for (unsigned int i = 0; !slow && i < ROUNDS && done < CTRL_BURST && nvme->running; i++)
 		done += look(nvme);
 	if (unlikely(!nvme->running))
 		return done;
