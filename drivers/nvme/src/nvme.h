@@ -309,7 +309,7 @@ void nvme_qp_attach_state(struct weir_nvme_qp *qp); /* derives the handle from i
 /* Moves the state word on, and wakes the owner. */
 void nvme_qp_set_control(struct weir_nvme_qp *qp, enum nvme_qp_control control);
 void nvme_qp_freeze(struct weir_nvme_qp *qp); /* writes the handle's cursors to its state */
-void nvme_qp_clear(struct weir_nvme_qp *qp); /* rings and indices as new */
+int nvme_qp_clear(struct weir_nvme_qp *qp, struct weir_error *err); /* rings and indices as new */
 struct weir_nvme_qp *nvme_qp_alloc(struct weir_nvme *nvme);
 void nvme_qp_free(struct weir_nvme_qp *qp);
 size_t nvme_qp_state_bytes(unsigned int depth);

@@ -158,7 +158,7 @@ void nvme_qp_freeze(struct weir_nvme_qp *qp)
 	st->host_failed = qp->host_failed;
 }
 
-void nvme_qp_clear(struct weir_nvme_qp *qp)
+int nvme_qp_clear(struct weir_nvme_qp *qp, struct weir_error *err)
 {
 	struct nvme_qp_state *st = qp->state;
 
@@ -166,6 +166,11 @@ void nvme_qp_clear(struct weir_nvme_qp *qp)
 		nvme_qp_freeze(qp); /* what is counted goes on */
 	else
 		nvme_qp_attach_state(qp);
+	if (!qp->sq)
+		return weir_error_set(
+			err, -EIO,
+			"queue %u: its part of the controller memory buffer cannot be mapped",
+			st->qid);
 	memset((void *)(uintptr_t)qp->cq, 0, st->cq_entries * sizeof(qp->cq[0]));
 	for (uint32_t i = 0; i < st->sq_entries; i++)
 		memset(qp->sq[i], 0, sizeof(qp->sq[i]));
@@ -180,6 +185,7 @@ void nvme_qp_clear(struct weir_nvme_qp *qp)
 	st->nr_refused = 0;
 	st->nr_free = st->depth;
 	nvme_qp_attach_state(qp);
+	return 0;
 }
 
 static int take_qid(struct weir_nvme *nvme)
@@ -333,10 +339,10 @@ static int create_locked(struct weir_nvme *nvme, unsigned int depth, struct weir
 	if (!qp)
 		return weir_error_set(err, -ENOMEM, "no memory for a queue pair");
 	rc = take_memory(qp, depth, (unsigned int)qid, err);
-	if (!rc) {
-		nvme_qp_clear(qp);
+	if (!rc)
+		rc = nvme_qp_clear(qp, err);
+	if (!rc)
 		rc = nvme_qp_connect(qp, err);
-	}
 	if (rc) {
 		/* After a time-out the controller may still know the queue. */
 		if (rc == -ETIMEDOUT)

@@ -72,8 +72,9 @@ static int bring_up(struct weir_nvme *nvme, struct weir_error *err)
 				err, -EIO,
 				"the controller grants %u queue pairs after the reset, queue %u is in use",
 				nvme->queues, qp->qid);
-		nvme_qp_clear(qp);
-		rc = nvme_qp_connect(qp, err);
+		rc = nvme_qp_clear(qp, err);
+		if (!rc)
+			rc = nvme_qp_connect(qp, err);
 		if (rc)
 			return rc;
 	}
