@@ -29,7 +29,7 @@
  * fewer. */
 #define LONG_BURST 16
 #define WAITING_BURST 4
-#define SLOW_NS UINT64_C(20000000)
+#define SLOW_NS UINT64_C(1000000)
 /* Turns without work after which the client of shadow doorbells is asked to ring. */
 #define IDLE_TURNS 64
 
@@ -276,8 +276,10 @@ static unsigned int look_slowly(struct sim_nvme *nvme)
 
 		if (tail != sq->head)
 			done += take(nvme, sq, tail);
-		if (weir_now_ns() - began > SLOW_NS)
+		if (weir_now_ns() - began > SLOW_NS) {
+			sim_server_look(nvme->server);
 			break;
+		}
 	}
 	return done;
 }

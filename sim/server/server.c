@@ -116,6 +116,11 @@ void sim_server_unplug(struct sim_server *server)
 	atomic_store(&server->unplugged, true);
 }
 
+void sim_server_look(struct sim_server *server)
+{
+	server->session.attention = true;
+}
+
 bool sim_bus_master(const struct sim_server *server)
 {
 	return config_space_bus_master(&server->config);

@@ -132,6 +132,9 @@ unsigned int sim_server_turn(struct sim_server *server);
 /* Behaves as if the device were pulled: closes the connection and refuses new ones. */
 void sim_server_unplug(struct sim_server *server);
 
+/* For a model whose poll took long: the client's messages are looked at before the next one. */
+void sim_server_look(struct sim_server *server);
+
 /* Whether the client allowed DMA (PCI command register, bus master). */
 bool sim_bus_master(const struct sim_server *server);
 
