@@ -20,10 +20,9 @@ static unsigned int depth_limit(const struct nvme_test *t)
 	return entries - 1 < WEIR_NVME_MAX_DEPTH ? entries - 1 : WEIR_NVME_MAX_DEPTH;
 }
 
-static void test_full_queue(void **state)
+static void fill_queue(struct nvme_test *t, unsigned int wanted)
 {
-	struct nvme_test *t = *state;
-	struct weir_nvme_qp *qp = nvme_test_qp(t, 0);
+	struct weir_nvme_qp *qp = nvme_test_qp(t, wanted);
 	unsigned int depth = weir_nvme_qp_depth(qp), left;
 	uint8_t *buffer = nvme_test_buffer(t, 4096);
 	struct weir_nvme_io *ios = test_calloc(depth + 5, sizeof(*ios));
@@ -62,6 +61,12 @@ static void test_full_queue(void **state)
 	test_free(ios);
 	nvme_test_free(t, buffer);
 	weir_nvme_qp_destroy(qp);
+}
+
+static void test_full_queue(void **state)
+{
+	fill_queue(*state, 0);
+	fill_queue(*state, depth_limit(*state));
 }
 
 /* Posting rings nothing; ringing without a post does nothing. */
