@@ -198,6 +198,7 @@ static void kill_under_load(struct fixture *f, pid_t pid)
 			break;
 		assert_true(++tries < 1000);
 		kill(pid, SIGCONT);
+		drive_sleep_ms(1); /* lets it run on a busy machine too */
 	}
 	kill(pid, SIGKILL);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
