@@ -13,141 +13,35 @@
 #include <jansson.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#define ENTRIES 1024u
-#define BURST 32u
-#define LINES 128 /* bytes that prefetchers move together */
+#include "queue_limit_loops.h"
+
 #define MAX_DEPTHS 16
 
-/* The loops are compiled for the plain machine and for wider stores; the loader picks. */
-#if defined(__x86_64__)
-#define WIDE_STORES __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define WIDE_STORES
+#if !defined(WEIR_WIDE_STORES)
+#define serve_wide serve_plain
+#define run_wide run_plain
 #endif
 
-typedef uint64_t sqe __attribute__((vector_size(64)));
-typedef uint32_t cqe __attribute__((vector_size(16)));
-
-/* What both sides see. */
-struct shared {
-	sqe sq[ENTRIES];
-	cqe cq[ENTRIES];
-	volatile uint32_t tail __attribute__((aligned(LINES)));
-	volatile bool stop __attribute__((aligned(LINES)));
-};
-
-/* The host's own: no line of it is shared with the device. */
-struct host {
-	struct shared *shared;
-	uint64_t lba;
-	uint32_t tail;
-	uint32_t head;
-	uint32_t phase;
-	uint32_t inflight;
-};
-
-static double now(void)
+/* Whether the processor stores 64 bytes at once. */
+static bool wide_stores(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-WIDE_STORES static void serve(struct shared *shared)
-{
-	uint32_t head = 0, slot = 0, phase = 1;
-
-	while (!shared->stop) {
-		uint32_t tail = shared->tail;
-
-		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-		while (head != tail) {
-			uint32_t cid = (uint32_t)shared->sq[head][0] >> 16;
-			uint32_t result = (uint32_t)shared->sq[head][5];
-
-			head = (head + 1) % ENTRIES;
-			shared->cq[slot] = (cqe){ result, 0, head, phase << 16 | cid };
-			if (++slot == ENTRIES) {
-				slot = 0;
-				phase ^= 1;
-			}
-		}
-	}
+#if defined(__x86_64__)
+	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl");
+#else
+	return false;
+#endif
 }
 
 static void *device(void *arg)
 {
 	struct shared *shared = arg;
 
-	serve(shared);
+	(wide_stores() ? serve_wide : serve_plain)(shared);
 	return NULL;
-}
-
-/* Dword 3 of a completion entry has the phase in bit 16 (NVMe 2.0 §4.2.3). */
-static uint32_t reap(struct host *host, uint32_t max)
-{
-	const struct shared *shared = host->shared;
-	uint32_t got = 0;
-
-	while (got < max) {
-		const volatile uint32_t *entry = (const volatile uint32_t *)&shared->cq[host->head];
-
-		if ((entry[3] >> 16 & 1) != host->phase)
-			break;
-		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-		got++;
-		if (++host->head == ENTRIES) {
-			host->head = 0;
-			host->phase ^= 1;
-		}
-	}
-	host->inflight -= got;
-	return got;
-}
-
-/* Fills the queue to its depth, then rings once, if there is anything to ring for: an idle write
- * would take the line away from the side that polls it. */
-static inline void fill(struct host *host, uint32_t depth)
-{
-	struct shared *shared = host->shared;
-	uint32_t rung = host->tail;
-
-	for (; host->inflight < depth; host->inflight++) {
-		uint64_t first = UINT64_C(1) << 32 | host->tail << 16 | 2;
-
-		shared->sq[host->tail] = (sqe){ first, 0, 0, host->lba * 4096, 0, host->lba, 7, 0 };
-		host->lba++;
-		host->tail = (host->tail + 1) % ENTRIES;
-	}
-	__atomic_thread_fence(__ATOMIC_RELEASE);
-	if (host->tail != rung)
-		shared->tail = host->tail;
-}
-
-/* Entries per second at a depth. */
-WIDE_STORES static double run(struct host *host, uint32_t depth, double seconds)
-{
-	double begin = now(), end;
-	uint64_t done = 0;
-
-	do {
-		for (int i = 0; i < 2000; i++) {
-			fill(host, depth);
-			done += reap(host, BURST);
-		}
-		end = now();
-	} while (end - begin < seconds);
-	while (host->inflight)
-		reap(host, BURST);
-	return (double)done / (end - begin);
 }
 
 /* Puts the caller on one core and starts the device's thread on the other. */
@@ -197,6 +91,7 @@ static int measure(const struct options *options)
 	}
 	struct host host = { .shared = shared, .phase = 1 };
 	for (unsigned int i = 0; i < options->nr_depths; i++) {
+		host_loop *run = wide_stores() ? run_wide : run_plain;
 		double rate = run(&host, options->depths[i], options->seconds);
 
 		json_array_append_new(rows, json_pack("{s:i, s:f}", "depth", options->depths[i],
