@@ -517,5 +517,9 @@ WEIR_EXPORT int weir_nvme_poll(struct weir_nvme_qp *qp, struct weir_nvme_done *d
 		return poll_slow(qp, done, max);
 	if ((nvme_load_once(&qp->next_cqe->sq_head) ^ qp->expected) & CQE_PHASE)
 		return 0;
+	/* What completed is soon followed by something new: the lines that it is written to, which
+	 * an emulated device's core has, come meanwhile. Of a real doorbell the hint is ignored. */
+	weir_prefetch_write(qp->next_sqe);
+	weir_prefetch_write(qp->sq_doorbell);
 	return poll_burst(qp, done, max);
 }
