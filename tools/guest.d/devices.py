@@ -60,7 +60,8 @@ NAMESPACES = [
     *drive("disk2"),
     *"-device nvme,id=nvme1,serial=weir-nvme1,bus=rp2".split(),
     *"-device nvme-ns,drive=disk1,bus=nvme1,nsid=1".split(),
-    *"-device nvme-ns,drive=disk2,bus=nvme1,nsid=2,logical_block_size=4096".split(),
+    "-device",
+    "nvme-ns,drive=disk2,bus=nvme1,nsid=2,logical_block_size=4096,physical_block_size=4096",
 ]
 # On NUMA node 1, below a host bridge of its own.
 NODE1 = [

@@ -143,6 +143,8 @@ class Guest:
                     raise NoBanner
             self.print_output()
         if not up and not self.has_banner():
+            if self.process.returncode:
+                raise LabError(f"QEMU failed{self.last_words()}")
             raise NoBanner
         return True
 
