@@ -35,11 +35,11 @@ def default_folder():
 
 @contextlib.contextmanager
 def locked(path, how):
-    """Holds a flock on path; read access to another user's lock file is enough."""
+    """Holds a flock on path; to read another user's lock file is enough."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except PermissionError:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise LabError(f"{path} cannot be opened: {error.strerror}") from error
     try:
         fcntl.flock(fd, how)
         yield

@@ -51,7 +51,7 @@ REPORTS = [
         ),
         ("interrupt", r"irq \d+: nobody cared", TRACE),
         ("BUG", r"\bBUG\b", TRACE),
-        ("WARN", r"WARNING: ", TRACE),
+        ("WARN", r"^WARNING: ", TRACE),
     )
 ]
 

@@ -9,8 +9,9 @@ import roots
 # panics. The watchdogs for stalls and lock-ups are patient: on an emulated processor they mostly
 # say that the host is busy.
 KERNEL_ARGUMENTS = (
-    "console=ttyS0 loglevel=5 panic=-1 log_buf_len=8M no_timer_check hugepagesz=2M hugepages=128 "
-    "rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60 sysctl.kernel.hung_task_timeout_secs=60"
+    "console=ttyS0 loglevel=5 panic=-1 log_buf_len=8M no_timer_check mitigations=off "
+    "hugepagesz=2M hugepages=128 rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60 "
+    "sysctl.kernel.hung_task_timeout_secs=60"
 )
 
 # TCG needs no hardware support, and stock kernels boot on it everywhere. ACPI hot-plug is off so

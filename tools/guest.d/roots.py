@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parent
 # passwd makes the ordinary user; gcc and make build kernel modules.
 PACKAGES = """
     busybox-static iproute2 kmod libjansson4 libnuma1 numactl nvme-cli passwd pciutils procps strace
-    udev gcc libc6-dev make
+    udev gcc libc6-dev make pahole
 """.split()
 DEBUG_KERNEL = "bc bison flex libelf-dev lz4 perl xz-utils".split()
 # apt does not see by itself that QEMU of backports needs the SeaBIOS of backports.

@@ -65,7 +65,7 @@ class Guest:
         argv, environment = machine.command_line(
             cache, job, folder, theirs_request.fileno(), theirs_monitor.fileno()
         )
-        (folder / "qemu.sh").write_text(shlex.join(argv) + "\n")
+        (folder / "qemu.command").write_text(shlex.join(argv) + "\n")
         with theirs_request, theirs_monitor, open(folder / "qemu.log", "wb") as log:
             # A runner that is killed takes its QEMU along.
             self.process = subprocess.Popen(
@@ -76,7 +76,7 @@ class Guest:
                 stdout=None if job.interactive else log,
                 stderr=log,
                 pass_fds=[theirs_request.fileno(), theirs_monitor.fileno()],
-                start_new_session=not job.interactive,
+                process_group=None if job.interactive else 0,
             )
         self.sockets = [ours_request, ours_monitor]
         self.relay = Relay(ours_request, ours_monitor)
