@@ -184,16 +184,25 @@ static void check_dma(struct tap *tap)
 	munmap(memory, HUGE_PAGE);
 }
 
-/* The block device of nvme1's namespace, once the kernel's driver has found it. */
-static bool find_namespace(char *name, size_t size, unsigned int nsid)
+static bool is_namespace(const char *name, unsigned int nsid)
 {
 	char serial[32];
 
+	sysfs_read(serial, sizeof(serial), "/sys/block/%s/device/serial", name);
+	return strncmp(serial, "weir-nvme1", strlen("weir-nvme1")) == 0 &&
+	       sysfs_number("/sys/block/%s/nsid", name) == nsid;
+}
+
+/*
+ * The block device of nvme1's namespace, once the kernel's driver has found it. Namespaces are
+ * looked for at the same time: the number in the name says which was found first.
+ */
+static bool find_namespace(char *name, size_t size, unsigned int nsid)
+{
 	for (int waited = 0; waited < 50; waited++) {
-		for (int number = 0; number < 8; number++) {
-			snprintf(name, size, "nvme%dn%u", number, nsid);
-			sysfs_read(serial, sizeof(serial), "/sys/block/%s/device/serial", name);
-			if (strncmp(serial, "weir-nvme1", strlen("weir-nvme1")) == 0)
+		for (int i = 0; i < 16; i++) {
+			snprintf(name, size, "nvme%dn%d", i / 2, i % 2 + 1);
+			if (is_namespace(name, nsid))
 				return true;
 		}
 		usleep(200 * 1000);
