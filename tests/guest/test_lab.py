@@ -46,7 +46,7 @@ class Lab:
         self.tap = Tap()
         self.kernel = kernel
         self.build = build
-        self.work = build / "guest"
+        self.work = build / f"guest/lab-{kernel}"
         self.program = build / "tests/guest/lab_check"
 
     def start(self, *options, command):
@@ -66,8 +66,7 @@ class Lab:
 
     def checks_inside(self):
         """The guest's own checks become ours, numbered on."""
-        drives = self.work / f"drives-{self.kernel}"
-        shutil.rmtree(drives, ignore_errors=True)
+        drives = self.work / "drives"
         options = ["--timeout", "240", "--drives", str(drives)]
         status, output, said = self.finish(
             self.start(*options, command=[self.program, self.kernel])
@@ -82,7 +81,6 @@ class Lab:
             self.tap.check(
                 image.read(len(WRITTEN)) == WRITTEN, "what a guest wrote is on its drive"
             )
-        shutil.rmtree(drives)
 
     def start_hung(self):
         """Beside the other guests, so that the wait for its time to be up costs none."""
@@ -108,8 +106,7 @@ class Lab:
         self.tap.check("cannot access" in output, "an earlier run's changes are gone", said)
 
     def build_provoke(self):
-        folder = self.build / f"guest/provoke-{self.kernel}"
-        shutil.rmtree(folder, ignore_errors=True)
+        folder = self.work / "provoke"
         shutil.copytree(HERE / "provoke", folder)
         argv = [GUEST, "inside", "--kernel", self.kernel, "--share", folder, "--"]
         if os.geteuid() != 0:
@@ -151,7 +148,8 @@ def main():
     if len(sys.argv) != 3:
         sys.exit(f"usage: {sys.argv[0]} KERNEL BUILD")
     lab = Lab(sys.argv[1], Path(sys.argv[2]).resolve())
-    lab.work.mkdir(exist_ok=True)
+    shutil.rmtree(lab.work, ignore_errors=True)
+    lab.work.mkdir(parents=True)
     hung = lab.start_hung()
     lab.checks_inside()
     lab.ordinary_user()

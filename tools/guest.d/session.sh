@@ -18,6 +18,7 @@ mount -t tmpfs tmpfs /dev/shm
 mount -t debugfs debugfs /sys/kernel/debug
 mount -t hugetlbfs hugetlbfs /dev/hugepages
 ip link set lo up
+echo guest > /proc/sys/kernel/hostname
 
 # The ports that udev would name.
 mkdir -p /dev/virtio-ports
