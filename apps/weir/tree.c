@@ -86,11 +86,18 @@ bool tree_number(const char *root, uint64_t *value, const char *format, ...)
 	return end != text && !errno && text[0] != '-';
 }
 
+static bool read_link(const char *path, char *target, size_t bytes)
+{
+	ssize_t length = readlink(path, target, bytes - 1);
+
+	target[length > 0 ? length : 0] = '\0';
+	return length > 0 && (size_t)length < bytes - 1;
+}
+
 bool tree_link(const char *root, char *name, size_t bytes, const char *format, ...)
 {
 	char path[PATH_MAX], target[PATH_MAX];
 	const char *slash;
-	ssize_t length;
 	va_list args;
 	bool fits;
 
@@ -98,15 +105,105 @@ bool tree_link(const char *root, char *name, size_t bytes, const char *format, .
 	fits = make_path(path, root, format, args);
 	va_end(args);
 	name[0] = '\0';
-	if (!fits)
+	if (!fits || !read_link(path, target, sizeof(target)))
 		return false;
-	length = readlink(path, target, sizeof(target) - 1);
-	if (length < 0)
-		return false;
-	target[length] = '\0';
 	slash = strrchr(target, '/');
 	snprintf(name, bytes, "%s", slash ? slash + 1 : target);
 	return true;
+}
+
+bool tree_link_target(const char *root, char *target, size_t bytes, const char *format, ...)
+{
+	char path[PATH_MAX];
+	va_list args;
+	bool fits;
+
+	va_start(args, format);
+	fits = make_path(path, root, format, args);
+	va_end(args);
+	target[0] = '\0';
+	return fits && read_link(path, target, bytes);
+}
+
+int tree_write(const char *root, const char *text, const char *path)
+{
+	char whole[PATH_MAX];
+	size_t length = strlen(text);
+	ssize_t written;
+	int fd, rc = 0;
+
+	if (snprintf(whole, sizeof(whole), "%s%s", root, path) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	fd = open(whole, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	written = write(fd, text, length);
+	if (written < 0)
+		rc = -errno;
+	else if ((size_t)written != length)
+		rc = -EIO;
+	if (close(fd) && !rc)
+		rc = -errno;
+	return rc;
+}
+
+int tree_make_folders(const char *root, const char *path)
+{
+	char whole[PATH_MAX];
+
+	if (snprintf(whole, sizeof(whole), "%s%s", root, path) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	for (char *slash = whole + strlen(root) + 1; (slash = strchr(slash, '/')); slash++) {
+		*slash = '\0';
+		if (mkdir(whole, 0755) && errno != EEXIST)
+			return -errno;
+		*slash = '/';
+	}
+	return 0;
+}
+
+static int fill_file(int fd, const char *text)
+{
+	size_t length = strlen(text);
+	ssize_t written = write(fd, text, length);
+
+	if (written < 0)
+		return -errno;
+	if ((size_t)written != length)
+		return -ENOSPC;
+	return fchmod(fd, 0644) || fsync(fd) ? -errno : 0;
+}
+
+int tree_put_file(const char *root, const char *text, const char *path)
+{
+	char whole[PATH_MAX], temporary[PATH_MAX + 8];
+	int fd, rc;
+
+	if (snprintf(whole, sizeof(whole), "%s%s", root, path) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	rc = tree_make_folders(root, path);
+	if (rc)
+		return rc;
+	snprintf(temporary, sizeof(temporary), "%s.XXXXXX", whole);
+	fd = mkostemp(temporary, O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	rc = fill_file(fd, text);
+	close(fd);
+	if (!rc && rename(temporary, whole))
+		rc = -errno;
+	if (rc)
+		unlink(temporary);
+	return rc;
+}
+
+int tree_remove_file(const char *root, const char *path)
+{
+	char whole[PATH_MAX];
+
+	if (snprintf(whole, sizeof(whole), "%s%s", root, path) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	return unlink(whole) && errno != ENOENT ? -errno : 0;
 }
 
 bool tree_meminfo(const char *text, const char *name, uint64_t *bytes)
