@@ -4,6 +4,7 @@
  * reads and writes itself. The data does not pass through this process.
  */
 #include "commands.h"
+#include "doctor.h"
 #include "fail.h"
 #include "notice.h"
 #include "stop.h"
@@ -113,9 +114,12 @@ static int memory_open(struct memory *memory, const struct copy_config *config,
 	*memory = (struct memory){ .dmabuf.fd = -1 };
 	device_options.log = notice_log();
 	rc = weir_ioas_create(NULL, &memory->ioas, err);
-	if (!rc)
+	if (!rc) {
 		rc = weir_device_open(config->memory, memory->ioas, &device_options, &memory->dev,
 				      err);
+		if (rc)
+			doctor_explain("", config->memory, err);
+	}
 	if (!rc)
 		rc = export_range(memory, config, err);
 	if (rc)

@@ -8,10 +8,12 @@
 #ifndef WEIR_APPS_DOCTOR_H
 #define WEIR_APPS_DOCTOR_H
 
+#include "who.h"
+
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
+#include <weir/error.h>
 
 /* How much a finding matters. */
 enum doctor_severity {
@@ -29,30 +31,45 @@ enum doctor_blocks {
 
 struct doctor {
 	const char *root; /* "" for this machine */
-	const char *user; /* name, for fixes */
-	uid_t uid; /* effective */
-	const gid_t *groups; /* all of the process's */
-	unsigned int nr_groups;
-	uint64_t memlock; /* RLIMIT_MEMLOCK in bytes; UINT64_MAX: unlimited */
+	const struct who *who; /* whose rights and limits count */
 	uint64_t nofile; /* RLIMIT_NOFILE */
 	json_t *findings; /* array of {id, severity, blocks, text, fix} */
 	enum doctor_blocks worst;
 };
 
 /*
- * Adds a finding. `fix` is a line for a root shell that mends it as it stands, or "" when there is
- * nothing to run.
+ * Adds a finding. `fix` is a line for a root shell that mends it as it stands and can be run
+ * without being watched, or "" when there is no such line.
  */
 void doctor_report(struct doctor *doctor, const char *id, enum doctor_severity severity,
 		   enum doctor_blocks blocks, const char *fix, const char *format, ...)
 	__attribute__((format(printf, 6, 7)));
 
-/* Runs all checks. */
+/* Runs all checks: the machine's, and those of each function that is bound to VFIO. */
 void doctor_run(struct doctor *doctor);
 
-/* doctor_iommu.c, doctor_vfio.c, doctor_memory.c, doctor_cpu.c */
-void doctor_check_iommu(struct doctor *doctor);
-void doctor_check_vfio(struct doctor *doctor);
+/* Runs the checks that decide whether the user can open one PCI function, and finds the first thing
+ * in the way. `address` is of the form that /sys uses. */
+void doctor_run_device(struct doctor *doctor, const char *address);
+
+/*
+ * For a command that could not open a device: puts in front of err what doctor finds for a PCI
+ * address, with the command that mends it. Does nothing when doctor finds nothing.
+ */
+void doctor_explain(const char *root, const char *address, struct weir_error *err);
+
+/* Runs the fixes of findings that are not in `done` yet, in their order, and adds what came of
+ * each: {id, fix, status}, where status is the shell's. */
+void doctor_fix(const json_t *findings, json_t *done);
+
+/* doctor_iommu.c, doctor_vfio.c, doctor_device.c, doctor_memory.c, doctor_cpu.c. The first two say
+ * whether all is well. */
+bool doctor_check_iommu(struct doctor *doctor);
+bool doctor_check_vfio(struct doctor *doctor);
+bool doctor_vfio_is_available(const struct doctor *doctor);
+void doctor_check_device(struct doctor *doctor, const char *address);
+void doctor_check_bound(struct doctor *doctor);
+void doctor_check_memlock(struct doctor *doctor);
 void doctor_check_memory(struct doctor *doctor);
 void doctor_check_hugepages(struct doctor *doctor);
 void doctor_check_limits(struct doctor *doctor);

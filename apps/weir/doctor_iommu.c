@@ -26,8 +26,7 @@ static bool has_parameter(const char *cmdline, const char *parameter)
 /* The parameter that keeps the IOMMU off, or NULL. */
 static const char *switched_off_by(const char *cmdline)
 {
-	static const char *const parameters[] = { "intel_iommu=off", "amd_iommu=off",
-						  "iommu.passthrough=off" };
+	static const char *const parameters[] = { "intel_iommu=off", "amd_iommu=off", "iommu=off" };
 
 	for (unsigned int i = 0; i < 3; i++) {
 		if (has_parameter(cmdline, parameters[i]))
@@ -44,10 +43,9 @@ static void report_not_offered(struct doctor *doctor, bool guest, const char *na
 			      "this virtual machine has no IOMMU: give it one (QEMU: -device "
 			      "intel-iommu,intremap=on) or use emulated devices (weir sim)");
 	else
-		doctor_report(doctor, "iommu-off", DOCTOR_PROBLEM, DOCTOR_BLOCKS_HARDWARE,
-			      "systemctl reboot --firmware-setup",
+		doctor_report(doctor, "iommu-off", DOCTOR_PROBLEM, DOCTOR_BLOCKS_HARDWARE, "",
 			      "%s is off in the firmware: switch it on in the firmware's setup, "
-			      "which the fix enters",
+			      "which 'systemctl reboot --firmware-setup' enters",
 			      name);
 }
 
@@ -76,21 +74,24 @@ static void report_off(struct doctor *doctor, const char *cmdline, const char *c
 		return;
 	}
 	doctor_report(doctor, "iommu-off", DOCTOR_PROBLEM, DOCTOR_BLOCKS_HARDWARE,
-		      "sed -i 's/^" GRUB_LINE "=\"/&intel_iommu=on /' /etc/default/grub && "
+		      "sed -i '/intel_iommu=on/!s/^" GRUB_LINE "=\"/&intel_iommu=on /' "
+		      "/etc/default/grub && "
 		      "update-grub",
 		      "the IOMMU is off: start the kernel with intel_iommu=on and reboot%s",
 		      guest ? " (and give this virtual machine an IOMMU)" : "");
 }
 
-void doctor_check_iommu(struct doctor *doctor)
+bool doctor_check_iommu(struct doctor *doctor)
 {
 	char *cmdline = tree_file(doctor->root, "/proc/cmdline");
 	char *cpu = tree_file(doctor->root, "/proc/cpuinfo");
 	unsigned int units, groups;
+	bool on;
 
 	tree_free_names(tree_names(doctor->root, "/sys/class/iommu", "", &units));
 	tree_free_names(tree_names(doctor->root, "/sys/kernel/iommu_groups", "", &groups));
-	if (units && groups)
+	on = units && groups;
+	if (on)
 		doctor_report(doctor, "iommu", DOCTOR_OK, DOCTOR_BLOCKS_NOTHING, "",
 			      "the IOMMU is on: %u unit%s, %u groups", units, units == 1 ? "" : "s",
 			      groups);
@@ -98,4 +99,5 @@ void doctor_check_iommu(struct doctor *doctor)
 		report_off(doctor, cmdline ? cmdline : "", cpu ? cpu : "");
 	free(cmdline);
 	free(cpu);
+	return on;
 }

@@ -12,6 +12,9 @@
 #define NEEDED_FILES 64
 /* 2 MiB pages that the fix reserves: 512 MiB, a few controllers' worth. */
 #define SUGGESTED_PAGES 256
+#define SUGGESTED_PAGES_TEXT "256"
+#define DMA_ENTRY_LIMIT "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
+#define USUAL_DMA_ENTRIES 65535
 #define HUGEPAGES "hugepages/hugepages-2048kB"
 #define NODES "/sys/devices/system/node"
 
@@ -45,54 +48,63 @@ void doctor_check_memory(struct doctor *doctor)
 	free(text);
 }
 
-static void check_memlock(struct doctor *doctor)
+void doctor_check_memlock(struct doctor *doctor)
 {
+	const struct who *who = doctor->who;
 	char fix[256];
 
-	if (doctor->uid == 0 || doctor->memlock == UINT64_MAX) {
+	if (who->uid == 0 || who->memlock == UINT64_MAX) {
 		doctor_report(doctor, "memlock", DOCTOR_OK, DOCTOR_BLOCKS_NOTHING, "",
-			      "user %s may lock memory without limit", doctor->user);
+			      "user %s may lock memory without limit", who->name);
 		return;
 	}
-	if (doctor->memlock >= NEEDED_MEMORY) {
+	if (who->memlock >= NEEDED_MEMORY) {
 		doctor_report(doctor, "memlock", DOCTOR_OK, DOCTOR_BLOCKS_NOTHING, "",
-			      "user %s may lock %" PRIu64 " MiB of memory", doctor->user,
-			      doctor->memlock >> 20);
+			      "user %s may lock %" PRIu64 " MiB of memory", who->name,
+			      who->memlock >> 20);
 		return;
 	}
 	snprintf(fix, sizeof(fix),
-		 "echo '%s - memlock unlimited' > /etc/security/limits.d/80-weir.conf",
-		 doctor->user);
+		 "echo '%s - memlock unlimited' > /etc/security/limits.d/80-weir-%s.conf",
+		 who->name, who->name);
 	doctor_report(doctor, "memlock-low", DOCTOR_PROBLEM, DOCTOR_BLOCKS_HARDWARE, fix,
 		      "user %s may lock %" PRIu64 " KiB of memory, and a PCI device needs about "
-		      "%" PRIu64 " MiB; log in again after the fix",
-		      doctor->user, doctor->memlock >> 10, NEEDED_MEMORY >> 20);
+		      "%" PRIu64 " MiB; log in again after the fix (a systemd service needs "
+		      "LimitMEMLOCK=infinity instead)",
+		      who->name, who->memlock >> 10, NEEDED_MEMORY >> 20);
 }
 
 void doctor_check_limits(struct doctor *doctor)
 {
-	check_memlock(doctor);
+	uint64_t entries;
+
 	if (doctor->nofile < NEEDED_FILES)
 		doctor_report(doctor, "files-low", DOCTOR_PROBLEM, DOCTOR_BLOCKS_ALL, "",
 			      "a process may open %" PRIu64 " files, and a device needs about %d: "
 			      "run 'ulimit -n 1024' in the shell that starts it",
 			      doctor->nofile, NEEDED_FILES);
+	if (tree_number(doctor->root, &entries, DMA_ENTRY_LIMIT) && entries < USUAL_DMA_ENTRIES)
+		doctor_report(doctor, "dma-entries-low", DOCTOR_NOTE, DOCTOR_BLOCKS_NOTHING,
+			      "echo 65535 > " DMA_ENTRY_LIMIT,
+			      "VFIO maps at most %" PRIu64 " ranges for a process: a program with "
+			      "much memory in small pages runs out of them",
+			      entries);
 }
 
 /* No huge page anywhere: how to have some now, and at every boot. */
 static void report_no_hugepages(struct doctor *doctor)
 {
+	struct stat status;
+	bool hugeadm = tree_stat(doctor->root, "/usr/bin/hugeadm", &status);
 	char fix[256];
 
-	snprintf(fix, sizeof(fix),
-		 "hugeadm --pool-pages-min 2MB:+%d && echo 'vm.nr_hugepages = %d' > "
-		 "/etc/sysctl.d/80-weir.conf",
-		 SUGGESTED_PAGES, SUGGESTED_PAGES);
-	doctor_report(
-		doctor, "hugepages-none", DOCTOR_NOTE, DOCTOR_BLOCKS_NOTHING, fix,
-		"no 2 MiB huge pages are reserved: everything works, with more TLB misses and "
-		"slower mapping; the fix (hugeadm is in libhugetlbfs-bin) also lasts over "
-		"reboots");
+	snprintf(fix, sizeof(fix), "echo 'vm.nr_hugepages = %d' > /etc/sysctl.d/80-weir.conf && %s",
+		 SUGGESTED_PAGES,
+		 hugeadm ? "hugeadm --pool-pages-min 2MB:+" SUGGESTED_PAGES_TEXT
+			 : "sysctl -q -p /etc/sysctl.d/80-weir.conf");
+	doctor_report(doctor, "hugepages-none", DOCTOR_NOTE, DOCTOR_BLOCKS_NOTHING, fix,
+		      "no 2 MiB huge pages are reserved: everything works, with more TLB misses "
+		      "and slower mapping; the fix also lasts over reboots");
 }
 
 static void check_node_hugepages(struct doctor *doctor, const char *node)

@@ -64,8 +64,16 @@ static bool check_module(struct doctor *doctor)
 	return false;
 }
 
+bool doctor_vfio_is_available(const struct doctor *doctor)
+{
+	char release[128];
+
+	tree_text(doctor->root, release, sizeof(release), "/proc/sys/kernel/osrelease");
+	return find_vfio_pci(doctor, release) != MODULE_ABSENT;
+}
+
 /* Which transports the device nodes offer. */
-static void check_nodes(struct doctor *doctor)
+static bool check_nodes(struct doctor *doctor)
 {
 	struct stat status;
 	bool type1 = tree_stat(doctor->root, "/dev/vfio/vfio", &status);
@@ -81,53 +89,7 @@ static void check_nodes(struct doctor *doctor)
 			"modprobe vfio",
 			"neither /dev/vfio/vfio nor /dev/iommu is there: the kernel's VFIO is "
 			"not loaded, or not passed into this container");
-}
-
-/* Whether the mode of a file lets the user read and write it. */
-static bool may_open(const struct doctor *doctor, const struct stat *status)
-{
-	if (doctor->uid == 0)
-		return true;
-	if (status->st_uid == doctor->uid)
-		return (status->st_mode & 0600) == 0600;
-	for (unsigned int i = 0; i < doctor->nr_groups; i++) {
-		if (status->st_gid == doctor->groups[i])
-			return (status->st_mode & 0060) == 0060;
-	}
-	return (status->st_mode & 0006) == 0006;
-}
-
-/* Group nodes (/dev/vfio/12) that the user may not open. */
-static void check_permissions(struct doctor *doctor)
-{
-	char path[300], fix[512];
-	unsigned int nr, denied = 0;
-	char **names = tree_names(doctor->root, "/dev/vfio", "", &nr);
-	const char *first = NULL;
-	struct stat status;
-
-	for (unsigned int i = 0; i < nr; i++) {
-		snprintf(path, sizeof(path), "/dev/vfio/%s", names[i]);
-		if (names[i][strspn(names[i], "0123456789")] ||
-		    !tree_stat(doctor->root, path, &status) || may_open(doctor, &status))
-			continue;
-		if (!denied++)
-			first = names[i];
-	}
-	if (denied) {
-		snprintf(fix, sizeof(fix),
-			 "groupadd -f vfio && usermod -aG vfio %s && "
-			 "echo 'SUBSYSTEM==\"vfio\", GROUP=\"vfio\", MODE=\"0660\"' > "
-			 "/etc/udev/rules.d/80-weir.rules && udevadm control --reload && "
-			 "udevadm trigger --subsystem-match=vfio",
-			 doctor->user);
-		doctor_report(doctor, "vfio-permission", DOCTOR_PROBLEM, DOCTOR_BLOCKS_HARDWARE,
-			      fix,
-			      "user %s may not open %u of the VFIO groups, /dev/vfio/%s first; "
-			      "log in again after the fix",
-			      doctor->user, denied, first);
-	}
-	tree_free_names(names);
+	return type1 || iommufd;
 }
 
 /* A mode in which devices may write anywhere in memory. */
@@ -144,10 +106,10 @@ static void check_unsafe_mode(struct doctor *doctor)
 			      "of memory");
 }
 
-void doctor_check_vfio(struct doctor *doctor)
+bool doctor_check_vfio(struct doctor *doctor)
 {
-	if (check_module(doctor))
-		check_nodes(doctor);
-	check_permissions(doctor);
+	bool there = check_module(doctor) && check_nodes(doctor);
+
 	check_unsafe_mode(doctor);
+	return there;
 }

@@ -1,54 +1,96 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "pci_list.h"
+#include "readiness.h"
 #include "tree.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
-#define PCI_DEVICES "/sys/bus/pci/devices"
-
-static bool is_of_interest(uint64_t class_code)
+static bool is_of_interest(const struct pci_function *function)
 {
-	return class_code >> 8 == 0x0108 || class_code >> 16 == 0x02;
+	return function->class_code >> 8 == 0x0108 || function->class_code >> 16 == 0x02 ||
+	       pci_driver_is_vfio(function->driver);
 }
 
-/* One function, or NULL when it is of another kind or goes away meanwhile. */
-static json_t *describe(const char *root, const struct pci_names *names, const char *address)
+/* The others in the group. */
+static json_t *group_members(const char *root, const struct pci_function *function)
 {
-	uint64_t class_code, vendor, device;
-	char name[160], driver[64], group[32], node[16];
+	json_t *list = json_array();
+	unsigned int nr = 0;
+	char **members = NULL;
+
+	if (*function->group)
+		members = pci_group_members(root, function->group, &nr);
+	for (unsigned int i = 0; i < nr; i++) {
+		if (strcmp(members[i], function->address))
+			json_array_append_new(list, json_string(members[i]));
+	}
+	tree_free_names(members);
+	return list;
+}
+
+/* The link to the port above, or null for a function that has none. */
+static json_t *describe_link(const char *root, const char *address)
+{
+	char speed[32], width[8], max_speed[32], max_width[8];
+
+	if (!tree_text(root, speed, sizeof(speed), PCI_DEVICES "/%s/current_link_speed", address) ||
+	    !tree_text(root, width, sizeof(width), PCI_DEVICES "/%s/current_link_width", address) ||
+	    !tree_text(root, max_speed, sizeof(max_speed), PCI_DEVICES "/%s/max_link_speed",
+		       address) ||
+	    !tree_text(root, max_width, sizeof(max_width), PCI_DEVICES "/%s/max_link_width",
+		       address))
+		return json_null();
+	return json_pack("{s:s, s:i, s:s, s:i}", "speed", speed, "width", atoi(width), "max_speed",
+			 max_speed, "max_width", atoi(max_width));
+}
+
+json_t *pci_describe(const char *root, const struct who *who, const struct pci_names *names,
+		     const char *address)
+{
+	struct readiness readiness;
+	const struct pci_function *function = &readiness.function;
+	char name[160], node[16];
 	int node_id = -1;
 
-	if (!tree_number(root, &class_code, PCI_DEVICES "/%s/class", address) ||
-	    !is_of_interest(class_code) ||
-	    !tree_number(root, &vendor, PCI_DEVICES "/%s/vendor", address) ||
-	    !tree_number(root, &device, PCI_DEVICES "/%s/device", address))
+	readiness_examine(root, who, address, &readiness);
+	if (readiness.state == READINESS_MISSING)
 		return NULL;
-	pci_name(names, (uint16_t)vendor, (uint16_t)device, (uint32_t)class_code, name,
-		 sizeof(name));
-	tree_link(root, driver, sizeof(driver), PCI_DEVICES "/%s/driver", address);
-	tree_link(root, group, sizeof(group), PCI_DEVICES "/%s/iommu_group", address);
+	pci_name(names, (uint16_t)function->vendor, (uint16_t)function->device,
+		 (uint32_t)function->class_code, name, sizeof(name));
 	/* The kernel says -1 as well where it does not know. */
 	if (tree_text(root, node, sizeof(node), PCI_DEVICES "/%s/numa_node", address))
 		node_id = atoi(node);
-	return json_pack("{s:s, s:s, s:i, s:i, s:i, s:s?, s:s?, s:i}", "address", address, "name",
-			 name, "vendor", (int)vendor, "device", (int)device, "class",
-			 (int)class_code, "driver", driver[0] ? driver : NULL, "iommu_group",
-			 group[0] ? group : NULL, "node", node_id);
+	return json_pack("{s:s, s:s, s:i, s:i, s:i, s:s?, s:s?, s:o, s:i, s:o, s:b, s:s, s:s}",
+			 "address", address, "name", name, "vendor", (int)function->vendor,
+			 "device", (int)function->device, "class", (int)function->class_code,
+			 "driver", *function->driver ? function->driver : NULL, "iommu_group",
+			 *function->group ? function->group : NULL, "group_members",
+			 group_members(root, function), "node", node_id, "link",
+			 describe_link(root, address), "ready", readiness.state == READINESS_READY,
+			 "state", readiness.text, "fix", readiness.fix);
 }
 
-json_t *pci_list(const char *root, const struct pci_names *names)
+json_t *pci_list(const char *root, const struct who *who, const struct pci_names *names)
 {
 	json_t *list = json_array();
+	char address[PCI_ADDRESS_BYTES];
+	struct pci_function function;
 	unsigned int nr;
-	char **addresses = tree_names(root, PCI_DEVICES, "", &nr);
+	char **found = tree_names(root, PCI_DEVICES, "", &nr);
 
 	for (unsigned int i = 0; list && i < nr; i++) {
-		json_t *function = describe(root, names, addresses[i]);
+		json_t *object;
 
-		if (function)
-			json_array_append_new(list, function);
+		if (!pci_parse_address(found[i], address) ||
+		    !pci_function_read(root, address, &function) || !is_of_interest(&function))
+			continue;
+		/* It may be gone by now. */
+		object = pci_describe(root, who, names, address);
+		if (object)
+			json_array_append_new(list, object);
 	}
-	tree_free_names(addresses);
+	tree_free_names(found);
 	return list;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "target.h"
+#include "doctor.h"
 #include "fail.h"
 #include "notice.h"
 
@@ -35,8 +36,10 @@ int target_open_controller(struct target *target, const char *address,
 	nvme_options.arena_bytes = options->arena_bytes;
 	nvme_options.max_queues = options->queues;
 	rc = weir_nvme_open(address, &nvme_options, &target->nvme, err);
-	if (rc)
+	if (rc) {
+		doctor_explain("", address, err);
 		return rc;
+	}
 	weir_nvme_info(target->nvme, &target->info);
 	return 0;
 }

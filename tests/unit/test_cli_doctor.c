@@ -12,11 +12,15 @@
 #include "made_tree.h"
 
 #define HUGEPAGES "hugepages/hugepages-2048kB"
+#define ADDRESS "0000:03:00.0"
+#define DEVICE "/sys/bus/pci/devices/" ADDRESS
+#define MEMBERS "/sys/kernel/iommu_groups/12/devices"
 #define CPU0 "/sys/devices/system/cpu/cpu0"
 #define NODE0 "/sys/devices/system/node/node0"
 #define NODE1 "/sys/devices/system/node/node1"
 
-static const gid_t groups[] = { 100, 101 };
+static gid_t groups[] = { 100, 101 };
+static struct who who;
 static struct doctor doctor;
 
 static void put_node(const char *node, const char *meminfo)
@@ -29,6 +33,22 @@ static void put_node(const char *node, const char *meminfo)
 	tree_put(path, "512\n");
 	snprintf(path, sizeof(path), "%s/" HUGEPAGES "/free_hugepages", node);
 	tree_put(path, "500\n");
+}
+
+/* An NVMe controller that is bound to VFIO, in group 12 with a PCIe port. */
+static void put_bound_device(void)
+{
+	tree_put(DEVICE "/class", "0x010802\n");
+	tree_put(DEVICE "/vendor", "0x1b36\n");
+	tree_put(DEVICE "/device", "0x0010\n");
+	tree_put_link(DEVICE "/driver", "../../../bus/pci/drivers/vfio-pci");
+	tree_put_link(DEVICE "/iommu_group", "../../../kernel/iommu_groups/12");
+	tree_put_link(MEMBERS "/" ADDRESS "/driver", "../../../../bus/pci/drivers/vfio-pci");
+	tree_put_link(MEMBERS "/0000:00:10.0/driver", "../../../../bus/pci/drivers/pcieport");
+	tree_put("/dev/vfio/vfio", "");
+	assert_int_equal(chmod(tree_path("/dev/vfio/vfio"), 0666), 0);
+	tree_put("/dev/vfio/12", "");
+	assert_int_equal(chmod(tree_path("/dev/vfio/12"), 0660), 0);
 }
 
 /* An Intel machine with two nodes where all is well. */
@@ -48,17 +68,14 @@ static int make_healthy(void **state)
 	put_node(NODE1, "Node 1 MemTotal: 8192000 kB\nNode 1 MemFree: 4096000 kB\n");
 	tree_put(CPU0 "/cpufreq/scaling_governor", "performance\n");
 	tree_put("/sys/bus/pci/drivers/vfio-pci/new_id", "");
-	tree_put("/dev/vfio/vfio", "");
-	tree_put("/dev/vfio/12", "");
-	assert_int_equal(chmod(tree_path("/dev/vfio/12"), 0660), 0);
-	doctor = (struct doctor){
-		.root = tree_root,
-		.user = "root",
+	put_bound_device();
+	who = (struct who){
+		.name = "root",
 		.groups = groups,
 		.nr_groups = 2,
 		.memlock = 8 << 20,
-		.nofile = 1024,
 	};
+	doctor = (struct doctor){ .root = tree_root, .who = &who, .nofile = 1024 };
 	return 0;
 }
 
@@ -136,8 +153,8 @@ static void test_iommu_parameter_missing(void **state)
 	take_iommu();
 	tree_put("/proc/cmdline", "root=/dev/sda1 xintel_iommu=on\n");
 	assert_fault("iommu-off", "problem",
-		     "sed -i 's/^GRUB_CMDLINE_LINUX=\"/&intel_iommu=on /' /etc/default/grub && "
-		     "update-grub");
+		     "sed -i '/intel_iommu=on/!s/^GRUB_CMDLINE_LINUX=\"/&intel_iommu=on /' "
+		     "/etc/default/grub && update-grub");
 	assert_int_equal(doctor.worst, DOCTOR_BLOCKS_HARDWARE);
 }
 
@@ -156,7 +173,7 @@ static void test_iommu_off_in_firmware(void **state)
 {
 	(void)state;
 	take_iommu();
-	assert_fault("iommu-off", "problem", "systemctl reboot --firmware-setup");
+	assert_fault("iommu-off", "problem", "");
 }
 
 static void test_iommu_not_in_guest(void **state)
@@ -171,6 +188,8 @@ static void test_iommu_not_in_guest(void **state)
 static void test_vfio_not_loaded(void **state)
 {
 	(void)state;
+	tree_take(DEVICE "/driver");
+	tree_take(MEMBERS "/" ADDRESS "/driver");
 	tree_take("/sys/bus/pci/drivers/vfio-pci/new_id");
 	tree_take("/sys/bus/pci/drivers/vfio-pci");
 	tree_take("/dev/vfio/vfio");
@@ -190,9 +209,9 @@ static void test_vfio_not_loaded(void **state)
 
 static void become_user(void)
 {
-	doctor.user = "ann";
-	doctor.uid = 1000;
-	doctor.memlock = UINT64_MAX;
+	strcpy(who.name, "ann");
+	who.uid = 1000;
+	who.memlock = UINT64_MAX;
 }
 
 static void test_vfio_permission(void **state)
@@ -201,17 +220,16 @@ static void test_vfio_permission(void **state)
 
 	(void)state;
 	become_user();
-	assert_string_equal(member(only_fault(), "id"), "vfio-permission");
-	assert_non_null(strstr(member(only_fault(), "fix"), "usermod -aG vfio ann"));
+	assert_fault("vfio-permission", "problem", "weir bind " ADDRESS " --user ann");
 	assert_non_null(strstr(member(only_fault(), "text"), "/dev/vfio/12"));
 
 	/* The group's member, the owner, and everybody. */
 	assert_int_equal(stat(tree_path("/dev/vfio/12"), &status), 0);
-	const gid_t own[] = { 7, status.st_gid };
+	gid_t own[] = { 7, status.st_gid };
 
-	doctor.groups = own;
+	who.groups = own;
 	assert_null(only_fault());
-	doctor.groups = groups;
+	who.groups = groups;
 	assert_int_equal(chmod(tree_path("/dev/vfio/12"), 0666), 0);
 	assert_null(only_fault());
 }
@@ -229,11 +247,11 @@ static void test_memlock(void **state)
 	(void)state;
 	become_user();
 	assert_int_equal(chmod(tree_path("/dev/vfio/12"), 0666), 0);
-	doctor.memlock = 8 << 20;
+	who.memlock = 8 << 20;
 	assert_fault("memlock-low", "problem",
-		     "echo 'ann - memlock unlimited' > /etc/security/limits.d/80-weir.conf");
+		     "echo 'ann - memlock unlimited' > /etc/security/limits.d/80-weir-ann.conf");
 	assert_non_null(strstr(member(only_fault(), "text"), "8192 KiB"));
-	doctor.memlock = UINT64_C(1) << 30;
+	who.memlock = UINT64_C(1) << 30;
 	assert_null(only_fault());
 }
 
@@ -246,10 +264,24 @@ static void test_hugepages(void **state)
 	assert_fault("hugepages-node", "note", "echo 256 > " NODE1 "/" HUGEPAGES "/nr_hugepages");
 	tree_put("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "0\n");
 	assert_fault("hugepages-none", "note",
-		     "hugeadm --pool-pages-min 2MB:+256 && echo 'vm.nr_hugepages = 256' > "
-		     "/etc/sysctl.d/80-weir.conf");
+		     "echo 'vm.nr_hugepages = 256' > /etc/sysctl.d/80-weir.conf && "
+		     "sysctl -q -p /etc/sysctl.d/80-weir.conf");
+	tree_put("/usr/bin/hugeadm", "");
+	assert_fault("hugepages-none", "note",
+		     "echo 'vm.nr_hugepages = 256' > /etc/sysctl.d/80-weir.conf && "
+		     "hugeadm --pool-pages-min 2MB:+256");
 	tree_take("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages");
 	assert_fault("hugepages-unsupported", "note", "");
+}
+
+static void test_dma_entries(void **state)
+{
+	(void)state;
+	tree_put("/sys/module/vfio_iommu_type1/parameters/dma_entry_limit", "65535\n");
+	assert_null(only_fault());
+	tree_put("/sys/module/vfio_iommu_type1/parameters/dma_entry_limit", "100\n");
+	assert_fault("dma-entries-low", "note",
+		     "echo 65535 > /sys/module/vfio_iommu_type1/parameters/dma_entry_limit");
 }
 
 static void test_numa(void **state)
@@ -331,6 +363,7 @@ int main(void)
 		MACHINE_TEST(test_unsafe_mode),
 		MACHINE_TEST(test_memlock),
 		MACHINE_TEST(test_hugepages),
+		MACHINE_TEST(test_dma_entries),
 		MACHINE_TEST(test_numa),
 		MACHINE_TEST(test_governor),
 		MACHINE_TEST(test_blocks_everything),

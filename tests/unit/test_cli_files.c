@@ -39,6 +39,8 @@ static const char *text_of(const json_t *list, size_t i, const char *name)
 	return json_string_value(json_object_get(json_array_get(list, i), name));
 }
 
+static const struct who nobody = { .name = "ann", .uid = 1000 };
+
 static void test_pci_list(void **state)
 {
 	struct pci_names *names;
@@ -60,7 +62,7 @@ static void test_pci_list(void **state)
 		 "\ta808  SM981\n8086  Intel\n\t1234  Bridge\n");
 	names = pci_names_open(tree_root);
 	assert_non_null(names);
-	list = pci_list(tree_root, names);
+	list = pci_list(tree_root, &nobody, names);
 	assert_int_equal(json_array_size(list), 2);
 	assert_string_equal(text_of(list, 0, "address"), "0000:02:00.0");
 	assert_string_equal(text_of(list, 0, "name"), "Samsung SM981");
@@ -74,14 +76,14 @@ static void test_pci_list(void **state)
 	json_decref(list);
 	pci_names_close(names);
 
-	list = pci_list(tree_root, NULL);
+	list = pci_list(tree_root, &nobody, NULL);
 	assert_string_equal(text_of(list, 0, "name"), "NVMe controller 144d:a808");
 	json_decref(list);
 }
 
 static void test_no_functions(void **state)
 {
-	json_t *list = pci_list("/nonexistent", NULL);
+	json_t *list = pci_list("/nonexistent", &nobody, NULL);
 
 	(void)state;
 	assert_int_equal(json_array_size(list), 0);
