@@ -5,6 +5,7 @@
 
 #include "cli.h"
 
+extern const struct cli_command command_bind;
 extern const struct cli_command command_doctor;
 extern const struct cli_command command_ls;
 extern const struct cli_command command_nvme_info;
@@ -14,5 +15,6 @@ extern const struct cli_command command_nvme_write;
 extern const struct cli_command command_p2p_copy;
 extern const struct cli_command command_sim_membar;
 extern const struct cli_command command_sim_nvme;
+extern const struct cli_command command_unbind;
 
 #endif

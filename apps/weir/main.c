@@ -10,8 +10,8 @@
 #include <weir/fault_guard.h>
 
 static const struct cli_command *const commands[] = {
-	&command_ls,	    &command_doctor,	&command_nvme_info,
-	&command_nvme_perf, &command_nvme_read, &command_nvme_write,
+	&command_ls,	    &command_doctor,	&command_bind,	     &command_unbind,
+	&command_nvme_info, &command_nvme_perf, &command_nvme_read,  &command_nvme_write,
 	&command_p2p_copy,  &command_sim_nvme,	&command_sim_membar,
 };
 
