@@ -48,8 +48,8 @@ static bool check_module(struct doctor *doctor)
 		return true;
 	case MODULE_AVAILABLE:
 		doctor_report(doctor, "vfio-pci-not-loaded", DOCTOR_PROBLEM, DOCTOR_BLOCKS_HARDWARE,
-			      "modprobe vfio-pci && echo vfio-pci > "
-			      "/etc/modules-load.d/weir.conf",
+			      "modprobe vfio-pci && mkdir -p /etc/modules-load.d && "
+			      "echo vfio-pci > /etc/modules-load.d/weir.conf",
 			      "the vfio-pci driver is not loaded; the fix also loads it at boot");
 		break;
 	case MODULE_ABSENT:

@@ -196,7 +196,8 @@ static void test_vfio_not_loaded(void **state)
 	tree_put("/lib/modules/6.1.0-18-amd64/modules.dep",
 		 "kernel/drivers/vfio/pci/vfio-pci.ko: kernel/drivers/vfio/vfio.ko\n");
 	assert_fault("vfio-pci-not-loaded", "problem",
-		     "modprobe vfio-pci && echo vfio-pci > /etc/modules-load.d/weir.conf");
+		     "modprobe vfio-pci && mkdir -p /etc/modules-load.d && "
+		     "echo vfio-pci > /etc/modules-load.d/weir.conf");
 	tree_put("/lib/modules/6.1.0-18-amd64/modules.dep", "kernel/fs/ext4/ext4.ko:\n");
 	assert_fault("vfio-pci-missing", "problem", "apt-get install -y linux-image-amd64");
 	/* Built in: only the nodes are missing. */
