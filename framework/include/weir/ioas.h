@@ -135,9 +135,10 @@ int weir_ioas_map_fd(struct weir_ioas *ioas, int fd, uint64_t offset, uint64_t b
  * Maps device memory that weir_dmabuf_export(), another process or a GPU driver exported (see
  * p2p.h).
  *
- * Parameters and errors are those of weir_ioas_map_fd(). The memory may be revoked by its exporter:
- * the mapping is then WEIR_MAPPING_DEAD, and a WEIR_EVENT_MAPPING_DEAD is reported by each attached
- * device.
+ * Parameters and errors are those of weir_ioas_map_fd(), and -EOPNOTSUPP when an attached device
+ * cannot be given that memory; the text says why and what to do. The memory may be revoked by its
+ * exporter: the mapping is then WEIR_MAPPING_DEAD, and a WEIR_EVENT_MAPPING_DEAD is reported by
+ * each attached device.
  */
 int weir_ioas_map_dmabuf(struct weir_ioas *ioas, int fd, uint64_t offset, uint64_t bytes,
 			 enum weir_prot prot, struct weir_mapping **mapping,

@@ -68,6 +68,12 @@ static int check_limits(const struct ioas_attachment *attachment,
 				      "which a %s device needs",
 				      mapping_kind_name(mapping->kind), mapping->iova,
 				      attachment->ops->name);
+	if (limits->needs_fd && mapping->device_fd)
+		return weir_error_set(err, -EOPNOTSUPP,
+				      "the %s mapping at 0x%" PRIx64 " is of a device behind VFIO, "
+				      "whose descriptor is not given to the server of a %s device",
+				      mapping_kind_name(mapping->kind), mapping->iova,
+				      attachment->ops->name);
 	if (attachment->ioas->nr_mappings > limits->max_mappings)
 		return weir_error_set(err, -ENOSPC,
 				      "%" PRIu64 " mappings are over the %" PRIu64
@@ -96,6 +102,7 @@ static int map_one(struct ioas_attachment *attachment, const struct weir_mapping
 		.fd = mapping->fd,
 		.offset = mapping->offset,
 		.addr = mapping->addr,
+		.device = mapping->kind == MAPPING_DMABUF,
 	};
 
 	return attachment->ops->map(attachment->backend, &memory, err);
@@ -222,6 +229,13 @@ int ioas_attach(struct weir_ioas *ioas, const struct ioas_backend_ops *ops, void
 	}
 	*attachment = new;
 	return 0;
+}
+
+void ioas_limits_changed(struct ioas_attachment *attachment)
+{
+	pthread_mutex_lock(&attachment->ioas->setup);
+	attachment->ops->limits(attachment->backend, &attachment->limits);
+	pthread_mutex_unlock(&attachment->ioas->setup);
 }
 
 void ioas_detach(struct ioas_attachment *attachment)

@@ -10,6 +10,7 @@
 #ifndef WEIR_IOAS_BACKEND_H
 #define WEIR_IOAS_BACKEND_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,7 +31,7 @@ struct ioas_limits {
 	uint64_t
 		page_bytes; /* power of two, at least 4096: IOVA, length and offset are multiples */
 	uint64_t max_mappings;
-	bool needs_fd; /* memory without a file descriptor cannot be mapped */
+	bool needs_fd; /* memory is mapped by a file descriptor, which is given to somebody else */
 };
 
 /* Memory to be mapped. The descriptor is lent for the call. */
@@ -41,6 +42,7 @@ struct ioas_memory {
 	int fd; /* -1: none */
 	uint64_t offset; /* in fd */
 	void *addr; /* where it is in this process, or NULL */
+	bool device; /* the memory of a device: a dma-buf, or a BAR of fd, which is the device's */
 };
 
 struct ioas_backend_ops {
@@ -48,8 +50,8 @@ struct ioas_backend_ops {
 	const char *name;
 
 	/*
-	 * Says what the backend can take. Called once, when it attaches.
-	 * Guarantees: never fails; the answer stays true while it is attached.
+	 * Says what the backend can take. Called when it attaches, and by ioas_limits_changed().
+	 * Guarantees: never fails; the answer stays true until the next call.
 	 */
 	void (*limits)(const void *backend, struct ioas_limits *limits);
 
@@ -92,6 +94,9 @@ struct ioas_attachment;
 int ioas_attach(struct weir_ioas *ioas, const struct ioas_backend_ops *ops, void *backend,
 		bool adopted, struct ioas_attachment **attachment, struct weir_error *err);
 
+/* Asks the backend for its limits anew: a device more shares it. Mappings that are there stay. */
+void ioas_limits_changed(struct ioas_attachment *attachment);
+
 /* Ends an attachment without unmapping. After it returns the IOAS does not call the backend. NULL
  * is allowed. */
 void ioas_detach(struct ioas_attachment *attachment);
@@ -106,5 +111,29 @@ int ioas_access(struct weir_ioas *ioas, uint64_t iova, void *data, uint64_t byte
 /* First addresses of mappings that died and were not yet taken through this attachment; returns how
  * many. */
 unsigned int ioas_take_dead(struct ioas_attachment *attachment, uint64_t *iovas, unsigned int max);
+
+/* How many mappings have died so far: where a device that shares an attachment begins to count. */
+uint64_t ioas_deaths(struct weir_ioas *ioas);
+/* The same as ioas_take_dead() for such a device, which keeps count of what it took. */
+unsigned int ioas_take_dead_since(struct weir_ioas *ioas, uint64_t *taken, uint64_t *iovas,
+				  unsigned int max);
+
+/* Translations that all devices of a transport in an IOAS share. */
+enum ioas_shared_kind {
+	IOAS_SHARED_TYPE1,
+	IOAS_SHARED_IOMMUFD,
+	IOAS_NR_SHARED,
+};
+
+/*
+ * Where such a transport keeps its translation. The transport alone uses it. The lock is held while
+ * devices join and leave, and is taken before all locks of the IOAS.
+ */
+struct ioas_shared {
+	pthread_mutex_t lock;
+	void *object; /* NULL: no device has joined */
+};
+
+struct ioas_shared *ioas_shared(struct weir_ioas *ioas, enum ioas_shared_kind kind);
 
 #endif

@@ -17,6 +17,8 @@ int ioas_new(unsigned int iova_bits, const struct weir_log *log, struct weir_ioa
 		return weir_error_set(err, -ENOMEM, "no memory for an IOAS");
 	pthread_mutex_init(&as->setup, NULL);
 	pthread_rwlock_init(&as->lock, NULL);
+	for (unsigned int i = 0; i < IOAS_NR_SHARED; i++)
+		pthread_mutex_init(&as->shared[i].lock, NULL);
 	TAILQ_INIT(&as->mappings);
 	TAILQ_INIT(&as->attachments);
 	as->iova_bits = iova_bits;
@@ -34,6 +36,8 @@ void ioas_free(struct weir_ioas *ioas)
 		iova_remove(ioas, mapping);
 		mapping_free(mapping);
 	}
+	for (unsigned int i = 0; i < IOAS_NR_SHARED; i++)
+		pthread_mutex_destroy(&ioas->shared[i].lock);
 	pthread_rwlock_destroy(&ioas->lock);
 	pthread_mutex_destroy(&ioas->setup);
 	free(ioas);
@@ -169,21 +173,40 @@ unlock:
 	return ret;
 }
 
+struct ioas_shared *ioas_shared(struct weir_ioas *ioas, enum ioas_shared_kind kind)
+{
+	return &ioas->shared[kind];
+}
+
+uint64_t ioas_deaths(struct weir_ioas *ioas)
+{
+	uint64_t deaths;
+
+	pthread_rwlock_rdlock(&ioas->lock);
+	deaths = ioas->deaths;
+	pthread_rwlock_unlock(&ioas->lock);
+	return deaths;
+}
+
 unsigned int ioas_take_dead(struct ioas_attachment *attachment, uint64_t *iovas, unsigned int max)
 {
-	struct weir_ioas *ioas = attachment->ioas;
+	return ioas_take_dead_since(attachment->ioas, &attachment->deaths_taken, iovas, max);
+}
+
+unsigned int ioas_take_dead_since(struct weir_ioas *ioas, uint64_t *taken, uint64_t *iovas,
+				  unsigned int max)
+{
 	struct weir_mapping *mapping, *next;
 	unsigned int count = 0;
 
 	pthread_rwlock_rdlock(&ioas->lock);
-	while (count < max && attachment->deaths_taken < ioas->deaths) {
+	while (count < max && *taken < ioas->deaths) {
 		next = NULL;
 		TAILQ_FOREACH (mapping, &ioas->mappings, link) {
-			if (mapping->died > attachment->deaths_taken &&
-			    (!next || mapping->died < next->died))
+			if (mapping->died > *taken && (!next || mapping->died < next->died))
 				next = mapping;
 		}
-		attachment->deaths_taken = next ? next->died : ioas->deaths;
+		*taken = next ? next->died : ioas->deaths;
 		if (next)
 			iovas[count++] = next->iova;
 	}

@@ -4,6 +4,7 @@
  *
  * Locks, in the order in which they are taken:
  *
+ *   0. weir_ioas.shared      a translation that devices share: while one joins or leaves
  *   1. weir_ioas.setup       one set-up call at a time; held while a backend maps or unmaps
  *   2. a backend's own lock  (the mutex of a vfio-user connection)
  *   3. weir_ioas.lock        the tree and the list of mappings
@@ -43,6 +44,7 @@ struct weir_mapping {
 	uint64_t offset;
 	uint8_t *addr; /* in this process, or NULL; of fd and dmabuf mappings ours */
 	const struct weir_arena *arena;
+	bool device_fd; /* fd is a VFIO device's own, not to be given away */
 	_Atomic int gone; /* set by the fault guard */
 	uint64_t died; /* weir_ioas.deaths when it was noticed, 0: alive */
 };
@@ -71,6 +73,7 @@ struct weir_ioas {
 	struct attachment_list attachments;
 	uint64_t next_iova; /* where the search for a free range goes on */
 	uint64_t deaths;
+	struct ioas_shared shared[IOAS_NR_SHARED];
 };
 
 static inline uint64_t mapping_bytes(const struct weir_mapping *mapping)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -65,6 +66,18 @@ static int check_request(uint64_t start, uint64_t bytes, enum weir_prot prot, co
 	return 0;
 }
 
+/* Whether a descriptor is a VFIO device's, as weir_dmabuf_export() gives it over a group. */
+static bool is_vfio_device(int fd)
+{
+	char path[32], target[32];
+	ssize_t length;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	length = readlink(path, target, sizeof(target) - 1);
+	target[length < 0 ? 0 : length] = '\0';
+	return !strcmp(target, "anon_inode:[vfio-device]");
+}
+
 /* The descriptor must be readable, writable when devices write, and its file long enough. */
 static int check_file(int fd, uint64_t end, uint32_t prot, struct weir_error *err)
 {
@@ -95,9 +108,12 @@ int mapping_open_file(struct weir_mapping *mapping, int fd, uint64_t offset, uin
 		      struct weir_error *err)
 {
 	int prot = PROT_READ | (mapping->prot & WEIR_PROT_WRITE ? PROT_WRITE : 0);
-	int ret = check_file(fd, offset + bytes, mapping->prot, err);
 	void *addr;
+	int ret;
 
+	/* The size of a BAR is known to the kernel alone, which refuses to map past it. */
+	mapping->device_fd = mapping->kind == MAPPING_DMABUF && is_vfio_device(fd);
+	ret = mapping->device_fd ? 0 : check_file(fd, offset + bytes, mapping->prot, err);
 	if (ret)
 		return ret;
 	mapping->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -116,7 +132,7 @@ int mapping_open_file(struct weir_mapping *mapping, int fd, uint64_t offset, uin
 		return 0;
 	}
 	/* Some exporters let devices alone reach their memory. */
-	if (mapping->kind == MAPPING_DMABUF)
+	if (mapping->kind == MAPPING_DMABUF && !mapping->device_fd)
 		return 0;
 	ret = -errno;
 	close(mapping->fd);
