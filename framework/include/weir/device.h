@@ -7,6 +7,12 @@
  * A device is named by its address: `0000:3b:00.0` is a PCI function, `vfio-user:/path/to/socket` a
  * device that another process serves. Nothing else in a program changes with it.
  *
+ * A PCI function is opened through the kernel's VFIO, in one of two ways: "cdev" (its own node in
+ * /dev/vfio/devices and /dev/iommu), where this process may use both nodes, or else "group"
+ * (/dev/vfio/N in a container with a type1 IOMMU). weir_device_options::transport chooses one, and
+ * where it is NULL the environment variable WEIR_TRANSPORT, if it is set. Devices that are opened
+ * the same way into one IOAS share one translation there.
+ *
  * A device can vanish at any moment. Calls then return -ENODEV and reads of mapped registers return
  * what the transport leaves behind: all ones, once the fault guard (fault_guard.h) has replaced the
  * pages. Devices and servers are not trusted: whatever they say is checked before it is used.
@@ -52,8 +58,8 @@ enum weir_irq {
 struct weir_device_options {
 	/** sizeof(struct weir_device_options). */
 	size_t size;
-	/** "group", "cdev" or "vfio-user" forces a transport; NULL: by the address and what the
-	 * kernel offers. */
+	/** "group", "cdev" or "vfio-user" forces a transport; NULL: by the address, the environment
+	 * variable WEIR_TRANSPORT and what the kernel offers. */
 	const char *transport;
 	/** Longest wait for one answer of a vfio-user server, in ms; 1 to 600000; 0: 5000. */
 	unsigned int timeout_ms;
@@ -82,20 +88,24 @@ struct weir_device_options {
  * @param ioas     must outlive the device
  * @param options  NULL for the defaults
  * @param[out] dev owned by the caller; end it with weir_device_close()
- * @retval -EINVAL the address is neither form, or an option is out of range; the text names the
- * value and the limit
+ * @retval -EINVAL the address is neither form, an option is out of range, or the transport asked
+ * for does not go with the address; the text names the value and the limit
  * @retval -ENOENT there is no such device or socket
  * @retval -ECONNREFUSED nobody serves that socket
- * @retval -EBUSY somebody holds it; the text names the process
+ * @retval -EBUSY somebody holds it; the text names the process, or the driver of the kernel that it
+ * or a device of its IOMMU group is bound to
  * @retval -EPROTO the server does not speak the protocol, or said something out of its rules; the
  * text says what
  * @retval -ETIMEDOUT the server did not answer in time
  * @retval -ENODEV the server went away meanwhile
  * @retval -EIO the server refused; the text says what
- * @retval -EOPNOTSUPP the transport is not available here, or the IOAS has mappings that it cannot
- * take
+ * @retval -EOPNOTSUPP the transport is not available here (the IOMMU is off, a module is not
+ * loaded, no driver is bound, a node is missing; the text says which and what mends it), or the
+ * IOAS has mappings that it cannot take
  * @retval -ERANGE the IOAS has a mapping that the device cannot address; the text names both ranges
- * @retval -EACCES no rights
+ * @retval -ENOMEM no memory, or RLIMIT_MEMLOCK does not allow to map what is in the IOAS: the text
+ * says how much was needed and allowed
+ * @retval -EACCES no rights; the text names the node
  */
 int weir_device_open(const char *address, struct weir_ioas *ioas,
 		     const struct weir_device_options *options, struct weir_device **dev,
@@ -194,7 +204,12 @@ int weir_device_find_capability(struct weir_device *dev, uint8_t id);
 /**
  * Resets the function. Interrupts stay bound, mappings stay; the driver sets the device up again.
  *
+ * A function behind VFIO that has no reset of its own is reset with its slot or bus. Other devices
+ * on it that are open in the same IOAS then report a WEIR_EVENT_ERROR.
+ *
  * @retval -EOPNOTSUPP the device has no reset
+ * @retval -EBUSY a reset of its bus would hit a device that is not open in the same IOAS; the text
+ * names it
  * @retval -ENODEV, -ETIMEDOUT, -EPROTO, -EIO as for weir_device_read()
  */
 int weir_device_reset(struct weir_device *dev, struct weir_error *err);
@@ -221,6 +236,9 @@ int weir_irq_unbind(struct weir_device *dev, enum weir_irq kind, struct weir_err
 /**
  * Lets MSI-X vector `vector` interrupt: clears its mask bit (PCI 3.0 §6.8.2.9). What became pending
  * while it was masked is delivered now. After arming, look at the queue once more before sleeping.
+ *
+ * While INTx is bound, vector 0 is its line. Behind VFIO an interrupt of a level-triggered line
+ * masks it, until it is armed again.
  *
  * @retval -EOPNOTSUPP the device has no MSI-X table that can be used
  * @retval -EINVAL it has no such vector
@@ -262,6 +280,8 @@ int weir_device_event_fd(const struct weir_device *dev);
 /**
  * Adds the device to a state: region layout and duplicates of its descriptors.
  *
+ * @retval -EOPNOTSUPP the device is behind VFIO: such devices are not handed over, and
+ * weir_device_abandon() closes them
  * @retval -EBUSY a call is waiting for an answer
  * @retval -ENODEV the device is gone
  * @retval -E2BIG the state is full
@@ -278,7 +298,8 @@ int weir_device_adopt(struct weir_state *state, struct weir_ioas *ioas,
 		      const struct weir_device_options *options, struct weir_device **dev,
 		      struct weir_error *err);
 
-/** Ends the handle and leaves the device running for a successor. */
+/** Ends the handle and leaves the device running for a successor. A device that cannot be saved is
+ * closed. */
 void weir_device_abandon(struct weir_device *dev);
 
 #ifdef __cplusplus

@@ -26,12 +26,15 @@ struct weir_range {
 
 /** Exported device memory. */
 struct weir_dmabuf {
-	/** Owned by the caller; close() it. Mappings made of it hold their own duplicate. */
+	/** Owned by the caller; close() it. Mappings made of it hold their own duplicate. Over
+	 * "cdev" it is a dma-buf of the kernel. Over "group" it is the device's own descriptor:
+	 * whoever is given it can drive the device, and the device is not given back before it and
+	 * the mappings made of it are gone. */
 	int fd;
 	/** Must be zero. */
 	uint32_t reserved;
 	/** Where the memory begins in `fd`: 0 for a kernel dma-buf; the BAR's place in the server's
-	 * file over vfio-user. */
+	 * file over vfio-user, in the device's descriptor over "group". */
 	uint64_t offset;
 	/** Bytes, the sum of the ranges. */
 	uint64_t bytes;
@@ -40,13 +43,18 @@ struct weir_dmabuf {
 /**
  * Exports part of a BAR as a file descriptor.
  *
+ * What can be mapped where: an export over "group" into an IOAS whose devices are behind "group",
+ * on every kernel; one over "cdev" into an IOAS whose devices are behind "cdev", on kernels that
+ * export dma-bufs; one over vfio-user everywhere. weir_ioas_map_dmabuf() says so
+ * otherwise.
+ *
  * @param ranges  what to export, in this order, back to back
- * @param nr      how many; over vfio-user one
+ * @param nr      how many; over vfio-user and "group" one
  * @param[out] dmabuf  filled in
  * @retval -EINVAL nr is 0, or a range is empty, unaligned or past the end of the BAR; the text
  * names both
  * @retval -EOPNOTSUPP the transport cannot export it (a BAR that the server does not share, more
- * ranges than one); the text says why
+ * ranges than one, a kernel that does not export dma-bufs); the text says why
  * @retval -ENODEV the device is gone, or the BAR is absent
  * @retval -EMFILE no file descriptor left
  */

@@ -59,6 +59,7 @@ int device_new(const char *address, struct weir_ioas *ioas,
 		return weir_error_set(err, -ENOMEM, "%s: no memory", address);
 	pthread_mutex_init(&d->config_lock, NULL);
 	d->epoll_fd = d->kick_fd = -1;
+	d->node = WEIR_NODE_ANY;
 	for (size_t i = 0; i < ARRAY_SIZE(d->notify_fds); i++)
 		d->notify_fds[i] = -1;
 	for (unsigned int i = 0; i < DEVICE_MAX_REGIONS; i++)
@@ -168,7 +169,7 @@ WEIR_EXPORT void weir_device_info(const struct weir_device *dev, struct weir_dev
 		.class_code = dev->ids.class_code,
 		.revision = (uint8_t)dev->ids.revision,
 		.reset = dev->can_reset,
-		.node = WEIR_NODE_ANY,
+		.node = dev->node,
 		.nr_regions = dev->nr_regions,
 		.nr_irqs = dev->nr_irqs,
 	};

@@ -40,7 +40,8 @@ struct device_region {
 	uint64_t bytes; /* 0: absent */
 	bool readable;
 	bool writable;
-	int fd; /* behind its areas, owned; -1: none */
+	int fd; /* behind its areas, owned unless it is lent; -1: none */
+	bool fd_lent;
 	uint64_t fd_offset; /* where the region begins in fd */
 	struct device_area areas[DEVICE_MAX_AREAS];
 	unsigned int nr_areas;
@@ -78,12 +79,14 @@ struct weir_device {
 	unsigned int irq_counts[DEVICE_MAX_IRQ_KINDS];
 	unsigned int nr_irqs;
 	bool can_reset;
+	int node; /* NUMA node, or WEIR_NODE_ANY */
 	struct device_ids ids;
 	struct device_msix msix;
 
 	/* Read-modify-writes of configuration space and of vector control words, one at a time.
 	 * Taken before a transport's lock. */
 	pthread_mutex_t config_lock;
+	bool intx_bound; /* arming means the line, not a vector of MSI-X; under config_lock */
 
 	/* Events. */
 	_Atomic int gone; /* set by device_lost() and by the fault guard */
@@ -122,7 +125,8 @@ int device_gone_error(const struct weir_device *dev, struct weir_error *err);
 
 /* region.c */
 
-/* Checks the areas that a region says can be mapped, against the region and its file. -EPROTO. */
+/* Checks the areas that a region says can be mapped, against the region and its file. -EPROTO. A
+ * file that is lent is the kernel's, which refuses to map past its end. */
 int region_check_areas(const struct device_region *region, unsigned int index,
 		       struct weir_error *err);
 /* Maps the areas of all regions and puts them under the fault guard. */

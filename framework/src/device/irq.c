@@ -25,6 +25,15 @@ static int check_kind(const struct weir_device *dev, enum weir_irq kind, struct 
 	return 0;
 }
 
+static void note_bound(struct weir_device *dev, enum weir_irq kind, bool bound)
+{
+	if (kind != WEIR_IRQ_INTX)
+		return;
+	pthread_mutex_lock(&dev->config_lock);
+	dev->intx_bound = bound;
+	pthread_mutex_unlock(&dev->config_lock);
+}
+
 WEIR_EXPORT int weir_irq_bind(struct weir_device *dev, enum weir_irq kind, unsigned int first,
 			      unsigned int count, const int *eventfds, struct weir_error *err)
 {
@@ -42,7 +51,11 @@ WEIR_EXPORT int weir_irq_bind(struct weir_device *dev, enum weir_irq kind, unsig
 					      dev->address, eventfds[i], first + i);
 	}
 	ret = check_kind(dev, kind, err);
-	return ret ? ret : dev->transport->bind_irqs(dev, kind, first, count, eventfds, err);
+	if (!ret)
+		ret = dev->transport->bind_irqs(dev, kind, first, count, eventfds, err);
+	if (!ret)
+		note_bound(dev, kind, true);
+	return ret;
 }
 
 WEIR_EXPORT int weir_irq_unbind(struct weir_device *dev, enum weir_irq kind, struct weir_error *err)
@@ -53,29 +66,59 @@ WEIR_EXPORT int weir_irq_unbind(struct weir_device *dev, enum weir_irq kind, str
 		return weir_error_set(err, -EINVAL, "%s has no interrupts of kind %u", dev->address,
 				      kind);
 	ret = check_kind(dev, kind, err);
-	return ret ? ret : dev->transport->unbind_irqs(dev, kind, err);
+	if (!ret)
+		ret = dev->transport->unbind_irqs(dev, kind, err);
+	if (!ret)
+		note_bound(dev, kind, false);
+	return ret;
 }
 
 /* The other bits of a vector's control word are reserved and kept as they are. */
-static int set_mask(struct weir_device *dev, unsigned int vector, bool masked)
+static int set_table_mask(struct weir_device *dev, uint64_t at, bool masked)
+{
+	uint32_t old, new;
+	int ret = weir_device_read32(dev, dev->msix.bar, at, &old);
+
+	if (ret)
+		return ret;
+	new = masked ? old | MSIX_VECTOR_MASKED : old & ~MSIX_VECTOR_MASKED;
+	return new == old ? 0 : weir_device_write32(dev, dev->msix.bar, at, new);
+}
+
+static int set_msix_mask(struct weir_device *dev, unsigned int vector, bool masked)
 {
 	const struct device_msix *msix = &dev->msix;
 	uint64_t at = msix->offset + (uint64_t)vector * MSIX_ENTRY_BYTES + MSIX_VECTOR_CONTROL;
-	uint32_t old, new;
-	int ret;
 
 	if (!msix->nr_vectors)
 		return -EOPNOTSUPP;
 	if (vector >= msix->nr_vectors)
 		return -EINVAL;
+	if (!dev->transport->mask_irq || weir_device_bar(dev, msix->bar, at, sizeof(uint32_t)))
+		return set_table_mask(dev, at, masked);
+	if (device_is_gone(dev))
+		return -ENODEV;
+	return dev->transport->mask_irq(dev, WEIR_IRQ_MSIX, vector, masked);
+}
+
+static int set_intx_mask(struct weir_device *dev, unsigned int vector, bool masked)
+{
+	if (!dev->transport->mask_irq)
+		return -EOPNOTSUPP;
+	if (vector)
+		return -EINVAL;
+	if (device_is_gone(dev))
+		return -ENODEV;
+	return dev->transport->mask_irq(dev, WEIR_IRQ_INTX, 0, masked);
+}
+
+static int set_mask(struct weir_device *dev, unsigned int vector, bool masked)
+{
+	int ret;
+
 	pthread_mutex_lock(&dev->config_lock);
-	ret = weir_device_read32(dev, msix->bar, at, &old);
-	if (ret)
-		goto unlock;
-	new = masked ? old | MSIX_VECTOR_MASKED : old & ~MSIX_VECTOR_MASKED;
-	if (new != old)
-		ret = weir_device_write32(dev, msix->bar, at, new);
-unlock:
+	ret = dev->intx_bound ? set_intx_mask(dev, vector, masked)
+			      : set_msix_mask(dev, vector, masked);
 	pthread_mutex_unlock(&dev->config_lock);
 	return ret;
 }

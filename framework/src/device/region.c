@@ -78,7 +78,7 @@ int region_check_areas(const struct device_region *region, unsigned int index,
 						      index, other->offset, area->offset);
 		}
 	}
-	return check_file_size(region, index, err);
+	return region->fd_lent ? 0 : check_file_size(region, index, err);
 }
 
 static int map_area(struct weir_device *dev, unsigned int index, struct device_area *area,
@@ -132,7 +132,7 @@ void regions_release(struct weir_device *dev)
 			fault_guard_remove(area->base, area->bytes);
 			munmap(area->base, area->bytes);
 		}
-		if (region->fd >= 0)
+		if (region->fd >= 0 && !region->fd_lent)
 			close(region->fd);
 		region->fd = -1;
 		region->nr_areas = 0;

@@ -3,10 +3,14 @@
 #include "device/transport.h"
 
 #include <regex.h>
+#include <stdlib.h>
 #include <string.h>
 
+/* For a PCI function the first that is offered; the last one says what is in the way. */
 static const struct transport_ops *const transports[] = {
 	&vfio_user_transport,
+	&vfio_cdev_transport,
+	&vfio_group_transport,
 };
 
 const struct transport_ops *transport_find(const char *name)
@@ -18,8 +22,7 @@ const struct transport_ops *transport_find(const char *name)
 	return NULL;
 }
 
-/* domain:bus:device.function as sysfs writes it. */
-static bool is_pci_address(const char *address)
+bool transport_is_pci(const char *address)
 {
 	regex_t pattern;
 	bool match;
@@ -32,33 +35,45 @@ static bool is_pci_address(const char *address)
 	return match;
 }
 
+static int choose_forced(const char *address, const char *name, const char *who,
+			 const struct transport_ops **transport, struct weir_error *err)
+{
+	const struct transport_ops *forced = transport_find(name);
+
+	if (!forced)
+		return weir_error_set(err, -EINVAL,
+				      "%s \"%s\" is none of \"vfio-user\", \"cdev\", \"group\"",
+				      who, name);
+	if (!forced->matches(address))
+		return weir_error_set(err, -EINVAL, "%s \"%s\" does not go with the address \"%s\"",
+				      who, name, address);
+	*transport = forced;
+	return 0;
+}
+
 int transport_choose(const char *address, const char *name, const struct transport_ops **transport,
 		     struct weir_error *err)
 {
-	const struct transport_ops *forced = name ? transport_find(name) : NULL;
+	const char *environment = secure_getenv("WEIR_TRANSPORT");
+	const struct transport_ops *last = NULL;
 
-	if (name && !forced && strcmp(name, "group") && strcmp(name, "cdev"))
-		return weir_error_set(
-			err, -EINVAL,
-			"transport \"%s\" is none of \"vfio-user\", \"group\", \"cdev\"", name);
-	if (name && !forced)
-		return weir_error_set(
-			err, -EOPNOTSUPP,
-			"%s: this build has no VFIO transport (\"%s\"), only vfio-user", address,
-			name);
+	if (name)
+		return choose_forced(address, name, "transport", transport, err);
+	/* The environment is about PCI functions: an emulated device has one transport only. */
+	if (environment && *environment && transport_is_pci(address))
+		return choose_forced(address, environment, "WEIR_TRANSPORT", transport, err);
 	for (size_t i = 0; i < ARRAY_SIZE(transports); i++) {
-		if (!transports[i]->matches(address) || (forced && forced != transports[i]))
+		if (!transports[i]->matches(address))
 			continue;
-		*transport = transports[i];
-		return 0;
+		last = transports[i];
+		if (!last->offered || last->offered(address))
+			break;
 	}
-	if (is_pci_address(address))
-		return weir_error_set(err, -EOPNOTSUPP,
-				      "%s: a PCI function needs a VFIO transport (\"group\" or "
-				      "\"cdev\"), and this build has only vfio-user",
+	if (!last)
+		return weir_error_set(err, -EINVAL,
+				      "\"%s\" is neither a PCI address such as 0000:3b:00.0 nor "
+				      "vfio-user:/path/to/socket",
 				      address);
-	return weir_error_set(err, -EINVAL,
-			      "\"%s\" is neither a PCI address such as 0000:3b:00.0 nor "
-			      "vfio-user:/path/to/socket",
-			      address);
+	*transport = last;
+	return 0;
 }

@@ -28,6 +28,10 @@ struct transport_ops {
 	/* Whether an address is of this transport's form. */
 	bool (*matches)(const char *address);
 
+	/* Whether the kernel offers what it needs for that device, to this process. NULL: always.
+	 */
+	bool (*offered)(const char *address);
+
 	/*
 	 * Connects and describes the device: regions (areas checked, not mapped), interrupts,
 	 * reset. Sets dev->link.
@@ -64,7 +68,15 @@ struct transport_ops {
 	/* Unbinds all of a kind and disables it. */
 	int (*unbind_irqs)(struct weir_device *dev, unsigned int kind, struct weir_error *err);
 
-	/* Resets the function. Guarantees: interrupts stay bound. */
+	/*
+	 * Masks or unmasks one interrupt of a kind. Called for INTx, and for MSI-X vectors whose
+	 * table is not mapped. NULL: the table is reached by read() and write(), INTx is not
+	 * maskable.
+	 */
+	int (*mask_irq)(struct weir_device *dev, unsigned int kind, unsigned int vector,
+			bool masked);
+
+	/* Resets the function. Guarantees: interrupts stay bound, masked ones stay masked. */
 	int (*reset)(struct weir_device *dev, struct weir_error *err);
 
 	/*
@@ -84,7 +96,7 @@ struct transport_ops {
 		      unsigned int nr, struct weir_dmabuf *dmabuf, struct weir_error *err);
 
 	/* What the transport itself needs to go on in another process. -EBUSY while a call waits
-	 * for an answer. The descriptor is lent. */
+	 * for an answer. The descriptor is lent. -EOPNOTSUPP: the device cannot be handed over. */
 	int (*save)(struct weir_device *dev, struct transport_state *state, struct weir_error *err);
 	/* Sets dev->link from it; owns the descriptor on success. -EINVAL when it is damaged. */
 	int (*adopt)(struct weir_device *dev, const struct transport_state *state,
@@ -97,6 +109,11 @@ int transport_choose(const char *address, const char *name, const struct transpo
 /* The one of that name, or NULL. */
 const struct transport_ops *transport_find(const char *name);
 
+/* Whether an address is that of a PCI function, domain:bus:device.function as sysfs writes it. */
+bool transport_is_pci(const char *address);
+
 extern const struct transport_ops vfio_user_transport;
+extern const struct transport_ops vfio_cdev_transport;
+extern const struct transport_ops vfio_group_transport;
 
 #endif
