@@ -53,10 +53,8 @@ static int cdev_join(struct vfio_space *space, struct vfio_device *vdev, struct 
 	struct uapi_vfio_attach_iommufd_pt attach = { .argsz = sizeof(attach),
 						      .pt_id = space->ioas_id };
 	char path[PATH_MAX];
-	int ret = place_check_cdev("", &vdev->place, err);
+	int ret;
 
-	if (ret)
-		return ret;
 	place_cdev_node("", &vdev->place, path);
 	vdev->fd = open(path, O_RDWR | O_CLOEXEC);
 	if (vdev->fd < 0)
@@ -139,6 +137,7 @@ static int cdev_export(struct vfio_device *vdev, unsigned int bar, const struct 
 const struct vfio_door vfio_cdev_door = {
 	.kind = IOAS_SHARED_IOMMUFD,
 	.backend = &iommufd_backend,
+	.check = place_check_cdev,
 	.open = iommufd_open,
 	.join = cdev_join,
 	.ask_limits = iommufd_ask_limits,

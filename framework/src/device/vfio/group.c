@@ -196,10 +196,8 @@ static void group_put(struct vfio_space *space, struct vfio_group *group)
 
 static int group_join(struct vfio_space *space, struct vfio_device *vdev, struct weir_error *err)
 {
-	int ret = place_check_group("", &vdev->place, err);
+	int ret = group_get(space, vdev, err);
 
-	if (!ret)
-		ret = group_get(space, vdev, err);
 	if (ret)
 		return ret;
 	vdev->fd = ioctl(vdev->group->fd, UAPI_VFIO_GROUP_GET_DEVICE_FD, vdev->place.address);
@@ -301,6 +299,7 @@ static int group_export(struct vfio_device *vdev, unsigned int bar, const struct
 const struct vfio_door vfio_group_door = {
 	.kind = IOAS_SHARED_TYPE1,
 	.backend = &type1_backend,
+	.check = place_check_group,
 	.open = container_open,
 	.join = group_join,
 	.ask_limits = type1_ask_limits,

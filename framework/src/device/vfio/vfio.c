@@ -29,6 +29,8 @@ static int open_through(const struct vfio_door *door, struct weir_device *dev,
 	vdev->fd = -1;
 	ret = place_find("", dev->address, &vdev->place, err);
 	if (!ret)
+		ret = door->check("", &vdev->place, err);
+	if (!ret)
 		ret = vfio_join(vdev, err);
 	if (ret)
 		goto free;

@@ -86,6 +86,9 @@ struct vfio_door {
 	enum ioas_shared_kind kind;
 	const struct ioas_backend_ops *backend;
 
+	/* What is in the way of opening a device, as far as it can be seen: see place.h. */
+	int (*check)(const char *root, const struct vfio_place *place, struct weir_error *err);
+
 	/* Opens the container or iommufd. Guarantees: on an error space->fd is -1. */
 	int (*open)(struct vfio_space *space, struct weir_error *err);
 
