@@ -38,11 +38,11 @@ int vfio_no_memory(uint64_t bytes, struct weir_error *err)
 		return weir_error_set(err, -ENOMEM,
 				      "the kernel has no memory to map 0x%" PRIx64 " bytes", bytes);
 	need = (used + bytes + 1023) / 1024;
-	return weir_error_set(err, -ENOMEM,
-			      "mapping needs %.1f MiB of locked memory; %.1f MiB are allowed, of "
-			      "which %.1f are used (RLIMIT_MEMLOCK). As root: prlimit --pid $PPID "
-			      "--memlock=%" PRIu64 "; for good: a memlock line in "
-			      "/etc/security/limits.d",
-			      (double)bytes / MIB, (double)limit.rlim_cur / MIB, (double)used / MIB,
-			      need * 1024);
+	return weir_error_set(
+		err, -ENOMEM,
+		"mapping needs %.1f MiB of locked memory; %.1f MiB are allowed, of "
+		"which %.1f are used (RLIMIT_MEMLOCK). In the shell: sudo prlimit --pid "
+		"$$ --memlock=%" PRIu64 "; for good: a memlock line in "
+		"/etc/security/limits.d",
+		(double)bytes / MIB, (double)limit.rlim_cur / MIB, (double)used / MIB, need * 1024);
 }
