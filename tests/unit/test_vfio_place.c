@@ -194,6 +194,22 @@ static void test_not_viable(void **state)
 	assert_non_null(strstr(err.text, "snd_hda_intel: sudo weir bind " OTHER));
 }
 
+static void test_neighbour(void **state)
+{
+	struct vfio_place place = find();
+	char name[PLACE_NAME];
+
+	(void)state;
+	assert_false(place_neighbour(tree_root, &place, name));
+	tree_put("/sys/kernel/iommu_groups/42/devices/" OTHER, "");
+	tree_put_link("/sys/bus/pci/devices/" OTHER "/driver", "drivers/pcieport");
+	assert_false(place_neighbour(tree_root, &place, name));
+	tree_take("/sys/bus/pci/devices/" OTHER "/driver");
+	tree_put_link("/sys/bus/pci/devices/" OTHER "/driver", "drivers/vfio-pci");
+	assert_true(place_neighbour(tree_root, &place, name));
+	assert_string_equal(name, OTHER);
+}
+
 static void test_reserved(void **state)
 {
 	struct vfio_place place = find();
@@ -223,7 +239,7 @@ int main(void)
 		TEST(test_found),	  TEST(test_upper_case), TEST(test_no_function),
 		TEST(test_bare_function), TEST(test_iommu_off),	 TEST(test_module_missing),
 		TEST(test_other_driver),  TEST(test_no_cdev),	 TEST(test_nodes_missing),
-		TEST(test_not_viable),	  TEST(test_reserved),
+		TEST(test_not_viable),	  TEST(test_neighbour),	 TEST(test_reserved),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

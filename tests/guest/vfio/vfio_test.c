@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ARENA_BYTES (16u << 20)
+#define ARENA_BYTES (4u << 20)
 #define CHECK_BYTES (64u << 10)
 
 void space_open(struct space *space)

@@ -151,26 +151,26 @@ static void test_locked_memory(void **state)
 	options.transport = the_vfio_test.transport;
 	assert_int_equal(weir_device_open(the_vfio_test.nvme[0], space.ioas, &options, &dev, &err),
 			 -ENOMEM);
-	assert_non_null(strstr(err.text, "needs 16.0 MiB"));
+	assert_non_null(strstr(err.text, "needs 4.0 MiB"));
 	assert_non_null(strstr(err.text, "1.0 MiB are allowed"));
 	assert_non_null(strstr(err.text, "--memlock="));
 
 	/* The device is there before the memory. */
 	assert_int_equal(weir_ioas_unmap(space.ioas, space.mapping, NULL), 0);
 	dev = device_open(the_vfio_test.nvme[0], space.ioas);
-	memory = mmap(NULL, 4 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	memory = mmap(NULL, 2 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_true(memory != MAP_FAILED);
 	assert_int_equal(
-		weir_ioas_map_user(space.ioas, memory, 4 << 20, WEIR_PROT_RW, &mapping, &err),
+		weir_ioas_map_user(space.ioas, memory, 2 << 20, WEIR_PROT_RW, &mapping, &err),
 		-ENOMEM);
-	assert_non_null(strstr(err.text, "needs 4.0 MiB"));
+	assert_non_null(strstr(err.text, "needs 2.0 MiB"));
 	/* Nothing of it is left. */
 	assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
-	if (weir_ioas_map_user(space.ioas, memory, 4 << 20, WEIR_PROT_RW, &mapping, &err) ||
+	if (weir_ioas_map_user(space.ioas, memory, 2 << 20, WEIR_PROT_RW, &mapping, &err) ||
 	    weir_ioas_map_arena(space.ioas, space.arena, &space.mapping, &err))
 		fail_msg("%s", err.text);
 	assert_int_equal(weir_ioas_unmap(space.ioas, mapping, NULL), 0);
-	munmap(memory, 4 << 20);
+	munmap(memory, 2 << 20);
 	weir_device_close(dev);
 	space_close(&space);
 }

@@ -4,6 +4,7 @@
  * refused.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include <weir/p2p.h>
@@ -26,14 +27,23 @@ static void bar_copy(volatile uint64_t *bar, uint64_t *to)
 		to[i] = bar[i];
 }
 
-/* A drive, the memory of another device in its space, and where that is for the CPU. */
+/* Two drives, the memory of another device in their space, and where that is for the CPU. */
 struct peers {
-	struct space space, memory_space;
+	struct space space, own; /* the memory's own, where the kernel lets it have one */
+	struct space *memory_space;
 	struct weir_device *memory;
 	struct drive drives[2];
 	volatile uint64_t *bar;
 	struct weir_dmabuf dmabuf;
 };
+
+static bool same_group(const char *one, const char *other)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group/devices/%s", one, other);
+	return !access(path, F_OK);
+}
 
 static void peers_open(struct peers *peers)
 {
@@ -41,8 +51,12 @@ static void peers_open(struct peers *peers)
 	struct weir_error err;
 
 	space_open(&peers->space);
-	space_open(&peers->memory_space);
-	peers->memory = device_open(the_vfio_test.memory, peers->memory_space.ioas);
+	space_open(&peers->own);
+	/* The functions of an IOMMU group are in one address space. */
+	peers->memory_space = same_group(the_vfio_test.memory, the_vfio_test.nvme[0])
+				      ? &peers->space
+				      : &peers->own;
+	peers->memory = device_open(the_vfio_test.memory, peers->memory_space->ioas);
 	peers->bar = weir_device_bar(peers->memory, MEMORY_BAR, OFFSET, BYTES);
 	assert_non_null(peers->bar);
 	for (int i = 0; i < 2; i++)
@@ -57,7 +71,7 @@ static void peers_close(struct peers *peers)
 	for (int i = 0; i < 2; i++)
 		drive_close(&peers->drives[i]);
 	weir_device_close(peers->memory);
-	space_close(&peers->memory_space);
+	space_close(&peers->own);
 	space_close(&peers->space);
 }
 
@@ -147,7 +161,7 @@ static void test_close_first(void **state)
 	weir_device_close(peers.memory);
 	drive_check(&peers.drives[0], 21);
 	assert_int_equal(weir_ioas_unmap(peers.space.ioas, mapping, &err), 0);
-	peers.memory = device_open(the_vfio_test.memory, peers.memory_space.ioas);
+	peers.memory = device_open(the_vfio_test.memory, peers.memory_space->ioas);
 	peers_close(&peers);
 }
 

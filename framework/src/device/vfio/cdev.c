@@ -17,11 +17,17 @@
 static int bind_failed(struct vfio_device *vdev, const char *path, int error,
 		       struct weir_error *err)
 {
-	char group[PATH_MAX], holder[HOLDER_TEXT];
+	char group[PATH_MAX], holder[HOLDER_TEXT], neighbour[PLACE_NAME];
 
 	/* Our own descriptor is no holder. */
 	close(vdev->fd);
 	vdev->fd = -1;
+	/* All of a group are in one address space. */
+	if (error == EPERM && place_neighbour("", &vdev->place, neighbour))
+		return weir_error_set(err, -EBUSY,
+				      "%s is in the same IOMMU group as %s, which is open in "
+				      "another IOAS or process",
+				      vdev->place.address, neighbour);
 	if (error == EPERM)
 		return weir_error_set(err, -EOPNOTSUPP,
 				      "%s: this machine does not keep the interrupts of devices "

@@ -196,31 +196,52 @@ int place_check_cdev(const char *root, const struct vfio_place *place, struct we
 	return ret ? ret : check_plain_node(place, root, "/dev/iommu", err);
 }
 
-/* Drivers that do no DMA and so do not make a group unusable (kernel's Documentation, vfio). */
-static bool is_harmless(const char *driver)
+/* All drivers make a group unusable for VFIO but those that do no DMA (kernel's Documentation,
+ * vfio). */
+static bool is_harmful(const char *driver)
 {
-	return !driver[0] || is_vfio_driver(driver) || !strcmp(driver, "pci-stub") ||
-	       !strcmp(driver, "pcieport");
+	return driver[0] && !is_vfio_driver(driver) && strcmp(driver, "pci-stub") &&
+	       strcmp(driver, "pcieport");
 }
 
-int place_not_viable(const char *root, const struct vfio_place *place, struct weir_error *err)
+/* Finds the first function of the group, other than our own, whose driver passes the test. */
+static bool find_member(const char *root, const struct vfio_place *place,
+			bool (*wanted)(const char *driver), char name[PLACE_NAME],
+			char driver[PLACE_NAME])
 {
-	char path[PATH_MAX], driver[PLACE_NAME] = "", culprit[PLACE_NAME] = "";
+	char path[PATH_MAX];
 	struct dirent *entry;
+	bool found = false;
 	DIR *folder;
 
 	snprintf(path, sizeof(path), "%s/sys/kernel/iommu_groups/%s/devices", root, place->group);
 	folder = opendir(path);
-	while (folder && !culprit[0] && (entry = readdir(folder))) {
-		if (entry->d_name[0] == '.')
+	if (!folder)
+		return false;
+	while (!found && (entry = readdir(folder))) {
+		if (entry->d_name[0] == '.' || !strcmp(entry->d_name, place->address))
 			continue;
 		read_link(root, entry->d_name, "driver", driver);
-		if (!is_harmless(driver))
-			snprintf(culprit, sizeof(culprit), "%s", entry->d_name);
+		found = wanted(driver);
+		if (found)
+			snprintf(name, PLACE_NAME, "%s", entry->d_name);
 	}
-	if (folder)
-		closedir(folder);
-	if (!culprit[0])
+	closedir(folder);
+	return found;
+}
+
+bool place_neighbour(const char *root, const struct vfio_place *place, char name[PLACE_NAME])
+{
+	char driver[PLACE_NAME];
+
+	return find_member(root, place, is_vfio_driver, name, driver);
+}
+
+int place_not_viable(const char *root, const struct vfio_place *place, struct weir_error *err)
+{
+	char culprit[PLACE_NAME], driver[PLACE_NAME];
+
+	if (!find_member(root, place, is_harmful, culprit, driver))
 		return weir_error_set(err, -EBUSY,
 				      "%s: its IOMMU group %s is not viable: a device of it is in "
 				      "use by the kernel",

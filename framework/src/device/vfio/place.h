@@ -37,6 +37,9 @@ void place_cdev_node(const char *root, const struct vfio_place *place, char path
 int place_check_group(const char *root, const struct vfio_place *place, struct weir_error *err);
 int place_check_cdev(const char *root, const struct vfio_place *place, struct weir_error *err);
 
+/* Whether another function of its group is bound to VFIO too, which then is in `name`. */
+bool place_neighbour(const char *root, const struct vfio_place *place, char name[PLACE_NAME]);
+
 /* Says which device keeps a group from being viable, and what has it. Returns -EBUSY. */
 int place_not_viable(const char *root, const struct vfio_place *place, struct weir_error *err);
 
