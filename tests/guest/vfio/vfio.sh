@@ -105,8 +105,7 @@ for device in "$nvme0" "$nvme1" "$nvme2" "$memory"; do
   bind_vfio "$device"
 done
 for device in "$nvme0" "$nvme1" "$memory"; do
-  mapfile -t mine < <(nodes "$device")
-  chown "$user" "${mine[@]}"
+  nodes "$device" | xargs chown "$user"
 done
 # A group or node that devices share is the user's with one of them: nvme2 has its own.
 [ ! -e /dev/iommu ] || chown "$user" /dev/iommu

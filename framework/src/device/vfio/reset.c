@@ -75,21 +75,17 @@ static void tell_others(const struct vfio_device *vdev, const struct dependent *
 	}
 }
 
+/* With ioas_shared.lock. */
 static int hot_reset(struct vfio_device *vdev, struct weir_error *err)
 {
-	struct ioas_shared *shared = ioas_shared(vdev->dev->ioas, vdev->door->kind);
 	struct dependent dependent;
-	int ret;
+	int ret = ask_dependent(vdev, &dependent);
 
-	pthread_mutex_lock(&shared->lock);
-	ret = ask_dependent(vdev, &dependent);
 	if (ret)
-		ret = vfio_failed(vdev, -ret, err, "asking what a hot reset hits");
-	else
-		ret = vdev->door->hot_reset(vdev, &dependent.info, err);
+		return vfio_failed(vdev, -ret, err, "asking what a hot reset hits");
+	ret = vdev->door->hot_reset(vdev, &dependent.info, err);
 	if (!ret)
 		tell_others(vdev, &dependent);
-	pthread_mutex_unlock(&shared->lock);
 	return ret;
 }
 
@@ -130,21 +126,34 @@ static void mask_again(const struct weir_device *dev, const bool *masked)
 	}
 }
 
-int vfio_reset(struct weir_device *dev, struct weir_error *err)
+/* Masks stay as they are meanwhile: the lock keeps them from being changed. */
+static int reset_masked(struct vfio_device *vdev,
+			int (*reset)(struct vfio_device *vdev, struct weir_error *err),
+			struct weir_error *err)
 {
-	struct vfio_device *vdev = dev->link;
+	struct weir_device *dev = vdev->dev;
 	bool masked[DEVICE_MAX_IRQS];
-	bool hot = !vdev->function_reset;
 	int ret;
 
-	/* A hot reset looks at other devices: their lock comes before ours. */
-	if (hot)
-		return hot_reset(vdev, err);
 	pthread_mutex_lock(&dev->config_lock);
 	note_masks(dev, masked);
-	ret = function_reset(vdev, err);
+	ret = reset(vdev, err);
 	if (!ret)
 		mask_again(dev, masked);
 	pthread_mutex_unlock(&dev->config_lock);
+	return ret;
+}
+
+int vfio_reset(struct weir_device *dev, struct weir_error *err)
+{
+	struct vfio_device *vdev = dev->link;
+	struct ioas_shared *shared = ioas_shared(dev->ioas, vdev->door->kind);
+	int ret;
+
+	if (vdev->function_reset)
+		return reset_masked(vdev, function_reset, err);
+	pthread_mutex_lock(&shared->lock);
+	ret = reset_masked(vdev, hot_reset, err);
+	pthread_mutex_unlock(&shared->lock);
 	return ret;
 }
