@@ -6,9 +6,52 @@
 # Runs in a guest of the lab, as root: binds the lab's NVMe drives and its ivshmem to vfio-pci, and runs the test
 # programs (all of them by default: vfio nvme unplug) over each transport, as root and, where that makes sense, as USER
 # who is given the nodes of all devices but one. Prints TAP; what a program that fails has said follows as comments.
+#
+# vfio.sh replug | cut_off
+#
+# What the unplug program runs: plugs nvme2 in again; takes it away from under everybody.
+
 # Functions are called by names that are put together: shellcheck believes that nobody calls them.
 # shellcheck disable=SC2317
 set -u
+
+devices=/sys/bus/pci/devices
+nvme0=0000:03:00.0 memory=0000:04:00.0 nvme1=0000:06:00.0 unbound=0000:08:00.0 nvme2=0000:81:00.0
+port=80:01.0 # above nvme2
+
+bind_vfio() {
+  echo vfio-pci >"$devices/$1/driver_override"
+  [ ! -e "$devices/$1/driver" ] || echo "$1" >"$devices/$1/driver/unbind"
+  echo "$1" >/sys/bus/pci/drivers_probe
+}
+
+replug() {
+  local tries
+  for ((tries = 0; tries < 60; tries++)); do
+    guest-request device_add driver=nvme id=nvme2 serial=weir-nvme2 drive=disk3 bus=rp3 && break
+    sleep 0.5
+  done >/dev/null
+  for ((tries = 0; tries < 120; tries++)); do
+    [ ! -e "$devices/$nvme2" ] || break
+    sleep 0.5
+  done
+  bind_vfio "$nvme2"
+}
+
+# Switches the slot's power off below the kernel, and then has the kernel take the device away, for which it waits until
+# nobody has it open (PCI Express 3.0 §7.8.10: power controller and indicator off).
+cut_off() {
+  setpci -s "$port" CAP_EXP+18.w=0700:0700
+  echo 1 >"$devices/$nvme2/remove" &
+}
+
+case $1 in
+  replug | cut_off)
+    "$1"
+    exit
+    ;;
+esac
+
 build=$1 user=$2
 shift 2
 transports=() programs=(vfio nvme unplug)
@@ -18,18 +61,9 @@ while [ $# -gt 0 ] && [ "$1" != -- ]; do
 done
 [ $# -lt 2 ] || programs=("${@:2}")
 
-devices=/sys/bus/pci/devices
-nvme0=0000:03:00.0 memory=0000:04:00.0 nvme1=0000:06:00.0 unbound=0000:08:00.0 nvme2=0000:81:00.0
-port=80:01.0 # above nvme2
 # The guest has no cmocka of its own.
 export LD_LIBRARY_PATH=$build/tests/guest/vfio
 checks=0 failed=0
-
-bind_vfio() {
-  echo vfio-pci >"$devices/$1/driver_override"
-  [ ! -e "$devices/$1/driver" ] || echo "$1" >"$devices/$1/driver/unbind"
-  echo "$1" >/sys/bus/pci/drivers_probe
-}
 
 # The nodes of a device: its group's and its own.
 nodes() {
@@ -60,29 +94,6 @@ as_user() {
   setpriv --reuid "$user" --regid "$user" --init-groups "$@"
 }
 
-replug() {
-  local tries
-  for ((tries = 0; tries < 60; tries++)); do
-    guest-request device_add driver=nvme id=nvme2 serial=weir-nvme2 drive=disk3 bus=rp3 && break
-    sleep 0.5
-  done >/dev/null
-  for ((tries = 0; tries < 120; tries++)); do
-    [ ! -e "$devices/$nvme2" ] || break
-    sleep 0.5
-  done
-  bind_vfio "$nvme2"
-}
-
-# Switches the slot's power off below the kernel, and then has the kernel take the device away, for which it waits until
-# nobody has it open (PCI Express 3.0 §7.8.10: power controller and indicator off).
-cut_off() {
-  setpci -s "$port" CAP_EXP+18.w=0700:0700
-  echo 1 >"$devices/$nvme2"/remove &
-}
-
-export devices nvme2 port
-export -f bind_vfio replug cut_off
-
 run_vfio() {
   check "$1 as root: vfio" timeout 600 "$build/tests/guest/vfio/test_vfio" "$1" "$nvme0" "$nvme1" "$memory" "$unbound"
   check "$1 as $user: vfio" as_user timeout 600 "$build/tests/guest/vfio/test_vfio" \
@@ -97,7 +108,7 @@ run_nvme() {
 
 run_unplug() {
   check "$1 as root: unplug" timeout 600 "$build/tests/guest/vfio/test_vfio_unplug" "$1" "$nvme2" \
-    "guest-request device_del id=nvme2" "bash -c cut_off" "bash -c replug"
+    "guest-request device_del id=nvme2" "bash $0 cut_off" "bash $0 replug"
 }
 
 modprobe vfio-pci || exit 1
@@ -107,7 +118,6 @@ done
 for device in "$nvme0" "$nvme1" "$memory"; do
   nodes "$device" | xargs chown "$user"
 done
-# A group or node that devices share is the user's with one of them: nvme2 has its own.
 [ ! -e /dev/iommu ] || chown "$user" /dev/iommu
 ulimit -l unlimited
 
