@@ -144,17 +144,18 @@ static int apply(struct vfio_device *vdev, unsigned int kind, unsigned int first
 	return error;
 }
 
-static int duplicate(const int *fds, unsigned int count, int *copies)
+static bool duplicate(const int *fds, unsigned int count, int *copies, int *error)
 {
 	for (unsigned int i = 0; i < count; i++) {
 		copies[i] = fds[i] < 0 ? -1 : fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
 		if (fds[i] < 0 || copies[i] >= 0)
 			continue;
+		*error = errno;
 		while (i--)
 			close_fd(copies[i]);
-		return errno;
+		return false;
 	}
-	return 0;
+	return true;
 }
 
 /* The new eventfds take the places of the old ones, or of none when the kernel refuses. */
@@ -163,9 +164,9 @@ static int bind_vectors(struct vfio_device *vdev, unsigned int kind, unsigned in
 {
 	struct vfio_vectors *vectors = &vdev->vectors[kind];
 	int copies[DEVICE_MAX_IRQS];
-	int error = duplicate(eventfds, count, copies);
+	int error;
 
-	if (error)
+	if (!duplicate(eventfds, count, copies, &error))
 		return error;
 	for (unsigned int i = 0; i < count; i++) {
 		int old = vectors->fds[first + i];
