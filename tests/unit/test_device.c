@@ -80,10 +80,10 @@ static void test_addresses(void **state)
 		const char *address, *transport;
 		int expected;
 	} opens[] = {
-		{ "0000:3b:00.0", NULL, -EOPNOTSUPP },
-		{ "0000:3B:1f.7", NULL, -EOPNOTSUPP },
-		{ "10000:3b:00.0", NULL, -EOPNOTSUPP },
-		{ "0000:3b:00.0", "group", -EOPNOTSUPP },
+		{ "fffe:3b:00.0", NULL, -ENOENT },
+		{ "fffe:3B:1f.7", NULL, -ENOENT },
+		{ "1fffe:3b:00.0", NULL, -ENOENT },
+		{ "fffe:3b:00.0", "group", -ENOENT },
 		{ "vfio-user:/x", "cdev", -EOPNOTSUPP },
 		{ "0000:3b:00.0", "vfio-user", -EOPNOTSUPP },
 		{ "vfio-user:/x", "pigeon", -EINVAL },
