@@ -488,6 +488,10 @@ static void test_unbind_open(void **state)
 /* A state that leads out of /sys/bus/pci/drivers is none. */
 static void test_malicious_state(void **state)
 {
+	static const char long_driver[] =
+		"{\"driver\": \""
+		"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+		"\", \"override\": \"\"}";
 	static const char *const texts[] = {
 		"{\"driver\": \"../../../tmp\", \"override\": \"\"}",
 		"{\"driver\": \"..\", \"override\": \"\"}",
@@ -497,9 +501,7 @@ static void test_malicious_state(void **state)
 		"{",
 		"",
 		"{\"driver\": \"a\\nb\", \"override\": \"\"}",
-		"{\"driver\": "
-		"\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\", "
-		"\"override\": \"\"}",
+		long_driver,
 	};
 	struct bind_state before;
 
