@@ -16,7 +16,8 @@
 static void put(struct vfio_answer *answer, size_t at, const void *data, size_t bytes)
 {
 	assert_true(at + bytes <= sizeof(answer->bytes));
-	memcpy(answer->bytes + at, data, bytes);
+	if (bytes)
+		memcpy(answer->bytes + at, data, bytes);
 }
 
 static void put_cap(struct vfio_answer *answer, size_t at, uint16_t id, uint32_t next)
