@@ -227,9 +227,6 @@ static __attribute__((noinline)) unsigned int take(struct sim_nvme *nvme, struct
 	bool careful = nvme->careful || !sq->entries || !cq->entries;
 	unsigned int most_long = careful ? WAITING_BURST : LONG_BURST;
 
-	/* The line of the completion, while that of the entry is on its way. */
-	if (!careful)
-		weir_prefetch_write(cq->entries + cq->tail);
 	n = ctrl_cq_room(nvme, cq, n);
 	while (done < n) {
 		if (likely(!careful)) {
