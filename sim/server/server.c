@@ -16,11 +16,12 @@
 #include "base/base.h"
 #include "server/server.h"
 
-/* About how long the model is polled between two looks at the sockets. A look takes about half of a
- * microsecond. How many polls that makes is found out on the way, since reading the clock after
- * each would cost more than a poll. */
-#define LOOK_NS UINT64_C(20000)
-#define MAX_POLLS 4096u
+/* About how long the model is polled between two looks at the sockets, at most. A look takes about
+ * half of a microsecond. How many polls that makes is found out on the way, since reading the clock
+ * after each would cost more than a poll: they begin with one after each message, for a client that
+ * goes on talking, and double. */
+#define LOOK_NS UINT64_C(100000)
+#define MAX_POLLS 32768u
 
 #define DEFAULT_SPIN_US 50u
 #define MIN_SLEEP_NS UINT64_C(50000)
@@ -237,6 +238,8 @@ static unsigned int look(struct sim_server *server, uint64_t wait_ns)
 		pull_out(server);
 	if (session->wire)
 		handled = session_serve(server);
+	if (handled)
+		server->polls = 1;
 	if (session->broken)
 		session_end(server);
 	return handled;
