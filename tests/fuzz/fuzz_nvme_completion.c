@@ -34,7 +34,6 @@ static void require(int condition)
 
 struct owner {
 	struct nvme_fixture f;
-	uint64_t admin_sq[NVME_ADMIN_ENTRIES][8]; /* for the sweep's aborts */
 	uint8_t outstanding[MAX_COOKIES];
 	uint64_t next;
 	unsigned int inflight;
@@ -104,9 +103,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	struct owner *owner = calloc(1, sizeof(*owner));
 
 	nvme_fixture_start(&owner->f, &shape);
-	owner->f.nvme->admin.sq = owner->admin_sq;
 	while (script.at < script.end) {
-		switch (take(&script, 1) % 6) {
+		switch (take(&script, 1) % 7) {
 		case 0:
 		case 1:
 			submit(owner, &script);
@@ -120,6 +118,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 			break;
 		case 4:
 			scribble(owner, &script);
+			break;
+		case 5: /* an Abort is answered, or nothing is */
+			nvme_fixture_post_admin(&owner->f, (uint16_t)take(&script, 1) % 6, 0, 0);
 			break;
 		default:
 			weir_nvme_sweep(owner->f.qp, take(&script, 6));

@@ -89,7 +89,11 @@ void nvme_fixture_start(struct nvme_fixture *f, const struct nvme_fixture_shape 
 		.block_shift = (uint8_t)shape->block_shift,
 	};
 	nvme_ns_resize(&f->ns, shape->blocks);
-	f->phase = 1;
+	f->nvme->admin.sq = f->admin_sq;
+	f->nvme->admin.cq = f->admin_cq;
+	nvme_admin_reset(f->nvme);
+	f->nvme->abort_limit = 4;
+	f->phase = f->admin_phase = 1;
 	start_queue(f, shape);
 }
 
@@ -110,6 +114,25 @@ bool nvme_fixture_fetch(struct nvme_fixture *f, uint64_t sqe[8])
 	memcpy(sqe, f->qp->sq[f->sq_head], 64);
 	f->sq_head = (f->sq_head + 1) & (f->qp->state->sq_entries - 1);
 	return true;
+}
+
+bool nvme_fixture_fetch_admin(struct nvme_fixture *f, struct weir_nvme_command *command)
+{
+	if (f->admin_head == f->nvme->admin.tail)
+		return false;
+	memcpy(command, f->admin_sq[f->admin_head], sizeof(*command));
+	f->admin_head = (f->admin_head + 1) % NVME_ADMIN_ENTRIES;
+	return true;
+}
+
+void nvme_fixture_post_admin(struct nvme_fixture *f, uint16_t cid, uint16_t status, uint32_t result)
+{
+	f->admin_cq[f->admin_tail] = (struct nvme_cqe){
+		.dw0 = result, .cid = cid, .status = (uint16_t)(status << 1 | f->admin_phase)
+	};
+	f->admin_tail = (f->admin_tail + 1) % NVME_ADMIN_ENTRIES;
+	if (!f->admin_tail)
+		f->admin_phase ^= 1;
 }
 
 bool nvme_fixture_cq_room(const struct nvme_fixture *f)

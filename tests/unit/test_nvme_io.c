@@ -597,6 +597,221 @@ static void test_quiesce(void **state)
 	nvme_fixture_stop(&f);
 }
 
+/* Sweeps as often as a program does until `ms` have passed. Returns what the last sweep did. */
+static int pass_ms(struct nvme_fixture *f, unsigned int ms)
+{
+	uint64_t now = f->qp->state->swept_ns ? f->qp->state->swept_ns : 1;
+	int late = 0;
+
+	for (unsigned int passed = 0; passed < ms; passed += 100)
+		late = weir_nvme_sweep(f->qp, now += 100000000);
+	return late;
+}
+
+/* A queue with one I/O, whose cookie is 7, that took too long. Gives the Abort that was sent. */
+static uint16_t start_late(struct nvme_fixture *f, const struct nvme_fixture_shape *shape,
+			   struct weir_nvme_command *sent)
+{
+	struct weir_nvme_io io = read_io(0, 8, DATA, 7);
+	uint64_t sqe[8];
+
+	nvme_fixture_start(f, shape);
+	f->nvme->options.io_timeout_ms = 1000;
+	submit_one(f, &io, sqe);
+	assert_int_equal(pass_ms(f, 900), 0);
+	assert_false(nvme_fixture_fetch_admin(f, sent));
+	assert_int_equal(pass_ms(f, 300), 1);
+	assert_true(nvme_fixture_fetch_admin(f, sent));
+	assert_int_equal(sent->opcode, NVME_ADMIN_ABORT);
+	assert_int_equal(sent->cdw10, (uint32_t)cid_of(sqe) << 16 | 1);
+	return cid_of(sqe);
+}
+
+/* Fills the queue and completes it. Returns how many I/Os it took; none has the id `not_this`. */
+static unsigned int fill(struct nvme_fixture *f, unsigned int not_this)
+{
+	struct weir_nvme_done done[64];
+	unsigned int taken = 0, back = 0;
+	uint64_t sqe[8];
+
+	for (;; taken++) {
+		struct weir_nvme_io io = read_io(taken, 8, DATA, taken);
+
+		if (weir_nvme_submit(f->qp, &f->ns, &io, 1) != 1)
+			break;
+	}
+	assert_int_equal(weir_nvme_qp_inflight(f->qp), taken);
+	while (nvme_fixture_fetch(f, sqe)) {
+		assert_int_not_equal(cid_of(sqe), not_this);
+		nvme_fixture_post(f, cid_of(sqe), 1, 0, 0);
+	}
+	for (int n; (n = weir_nvme_poll(f->qp, done, 64)) > 0;)
+		back += (unsigned int)n;
+	assert_int_equal(back, taken);
+	assert_int_equal(weir_nvme_qp_inflight(f->qp), 0);
+	return taken;
+}
+
+/* An Abort that is executed late must not find the id with another command (base §5.1). */
+static void test_aborted_id_is_held(void **state)
+{
+	struct weir_nvme_qp_stats stats;
+	struct weir_nvme_command sent;
+	struct nvme_fixture f;
+	uint16_t cid;
+
+	(void)state;
+	cid = start_late(&f, &usual, &sent);
+	complete_one(&f, cid, 7);
+	assert_int_equal(weir_nvme_qp_inflight(f.qp), 0);
+	weir_nvme_qp_stats(f.qp, &stats);
+	assert_int_equal(stats.completed, 1);
+	for (unsigned int i = 0; i < 5; i++) {
+		assert_int_equal(fill(&f, cid), 62);
+		assert_int_equal(pass_ms(&f, 100), 0);
+	}
+	nvme_fixture_post_admin(&f, sent.cid, 0, 1);
+	assert_int_equal(fill(&f, cid), 62); /* the owner learns of it in a sweep */
+	assert_int_equal(pass_ms(&f, 100), 0);
+	assert_int_equal(fill(&f, UINT16_MAX), 63);
+	assert_false(nvme_fixture_fetch_admin(&f, &sent));
+	nvme_fixture_stop(&f);
+}
+
+/* The Abort's answer comes first, and the command is completed as aborted. */
+static void test_abort_answered_first(void **state)
+{
+	struct weir_nvme_command sent;
+	struct weir_nvme_done done;
+	struct nvme_fixture f;
+	uint16_t cid;
+
+	(void)state;
+	cid = start_late(&f, &usual, &sent);
+	nvme_fixture_post_admin(&f, sent.cid, 0, 0);
+	assert_int_equal(pass_ms(&f, 100), 0);
+	assert_int_equal(weir_nvme_qp_inflight(f.qp), 1);
+	nvme_fixture_post(&f, cid, 1, 0x007, 0);
+	assert_int_equal(weir_nvme_poll(f.qp, &done, 1), 1);
+	assert_int_equal(done.cookie, 7);
+	assert_int_equal(done.status, 0x007);
+	assert_int_equal(pass_ms(&f, 100), 0);
+	assert_int_equal(fill(&f, UINT16_MAX), 63);
+	nvme_fixture_stop(&f);
+}
+
+/* The smallest queue: its one id is held again and again, while its rings wrap. */
+static void test_only_id_is_held(void **state)
+{
+	struct nvme_fixture_shape shape = usual;
+	struct weir_nvme_io io = read_io(0, 8, DATA, 8);
+	struct weir_nvme_command sent;
+	struct weir_nvme_done done;
+	struct nvme_fixture f;
+	uint64_t sqe[8];
+
+	(void)state;
+	shape.depth = 1;
+	shape.sq_entries = shape.cq_entries = 2;
+	start_late(&f, &shape, &sent);
+	complete_one(&f, 0, 7);
+	for (unsigned int i = 0; i < 100; i++) {
+		assert_int_equal(weir_nvme_poll(f.qp, &done, 1), 0);
+		assert_int_equal(weir_nvme_submit(f.qp, &f.ns, &io, 1), 0);
+		nvme_fixture_post_admin(&f, sent.cid, 0, 0);
+		pass_ms(&f, 100);
+		submit_one(&f, &io, sqe);
+		assert_int_equal(pass_ms(&f, 1100), 1);
+		assert_true(nvme_fixture_fetch_admin(&f, &sent));
+		assert_true(nvme_fixture_cq_room(&f));
+		complete_one(&f, 0, 8);
+	}
+	nvme_fixture_stop(&f);
+}
+
+/* Others complete around one that was aborted: all come back, in order. */
+static void test_aborted_in_a_burst(void **state)
+{
+	struct weir_nvme_command sent;
+	struct weir_nvme_done done[8];
+	struct nvme_fixture f;
+	uint16_t cids[3];
+	uint64_t sqe[8];
+
+	(void)state;
+	for (unsigned int quiesce = 0; quiesce < 2; quiesce++) {
+		unsigned int got = 0;
+
+		cids[1] = start_late(&f, &usual, &sent);
+		for (unsigned int i = 0; i < 3; i += 2) {
+			struct weir_nvme_io io = read_io(i, 8, DATA, 6 + i);
+
+			submit_one(&f, &io, sqe);
+			cids[i] = cid_of(sqe);
+		}
+		for (unsigned int i = 0; i < 3; i++)
+			nvme_fixture_post(&f, cids[i], 1, 0, 0);
+		/* What a stopped controller completed counts, behind an aborted command too. */
+		if (quiesce)
+			atomic_store(&f.qp->control, NVME_QP_QUIESCE);
+		for (int n; (n = weir_nvme_poll(f.qp, done + got, 8 - got)) > 0;)
+			got += (unsigned int)n;
+		assert_int_equal(got, 3);
+		for (unsigned int i = 0; i < 3; i++) {
+			assert_true(weir_nvme_ok(&done[i]));
+			assert_int_equal(done[i].cookie, 6 + i);
+		}
+		if (quiesce)
+			assert_int_equal(atomic_load(&f.qp->control), NVME_QP_PARKED);
+		nvme_fixture_stop(&f);
+	}
+}
+
+/* A reset, or the end, with an id held: what came back does not come back again. */
+static void test_held_at_the_end(void **state)
+{
+	const enum nvme_qp_control ends[] = { NVME_QP_QUIESCE, NVME_QP_DEAD };
+	struct weir_nvme_io io = read_io(0, 8, DATA, 9);
+	struct weir_nvme_command sent;
+	struct weir_nvme_done done[8];
+	struct nvme_fixture f;
+	uint64_t sqe[8];
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(ends); i++) {
+		complete_one(&f, start_late(&f, &usual, &sent), 7);
+		submit_one(&f, &io, sqe);
+		atomic_store(&f.qp->control, ends[i]);
+		assert_int_equal(weir_nvme_poll(f.qp, done, 8), 1);
+		assert_int_equal(done[0].cookie, 9);
+		assert_int_equal(weir_nvme_poll(f.qp, done, 8),
+				 ends[i] == NVME_QP_DEAD ? -ENODEV : 0);
+		assert_int_equal(weir_nvme_qp_inflight(f.qp), 0);
+		if (ends[i] == NVME_QP_QUIESCE)
+			assert_int_equal(atomic_load(&f.qp->control), NVME_QP_PARKED);
+		nvme_fixture_stop(&f);
+	}
+}
+
+/* An Abort that is never answered keeps its id only as long as the time-out. */
+static void test_abort_not_answered(void **state)
+{
+	struct weir_nvme_command sent;
+	struct nvme_fixture f;
+	struct weir_error why;
+
+	(void)state;
+	complete_one(&f, start_late(&f, &usual, &sent), 7);
+	assert_int_equal(pass_ms(&f, 800), 0);
+	weir_nvme_failure(f.nvme, &why);
+	assert_int_equal(why.code, 0);
+	assert_int_equal(pass_ms(&f, 400), 0); /* no I/O is late */
+	weir_nvme_failure(f.nvme, &why);
+	assert_int_equal(why.code, -ETIMEDOUT);
+	assert_non_null(strstr(why.text, "no answer to its abort"));
+	nvme_fixture_stop(&f);
+}
+
 static void test_layout(void **state)
 {
 	(void)state;
@@ -625,6 +840,12 @@ int main(void)
 		cmocka_unit_test(test_refused_when_dead),
 		cmocka_unit_test(test_status_and_result),
 		cmocka_unit_test(test_quiesce),
+		cmocka_unit_test(test_aborted_id_is_held),
+		cmocka_unit_test(test_abort_answered_first),
+		cmocka_unit_test(test_only_id_is_held),
+		cmocka_unit_test(test_aborted_in_a_burst),
+		cmocka_unit_test(test_held_at_the_end),
+		cmocka_unit_test(test_abort_not_answered),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -208,8 +208,10 @@ static bool submit_piece(struct transfer *transfer, struct piece *piece)
 		weir_nvme_failure(transfer->nvme, &transfer->err);
 		transfer->rc = -ENODEV;
 	}
-	/* The queue pair has as many slots as there are pieces. */
-	if (rc == 0 && !transfer->inflight)
+	/* The queue pair has as many slots as there are pieces, less those held after an abort. */
+	if (rc == 0 && !transfer->inflight &&
+	    atomic_load_explicit(&transfer->blocking->qp->control, memory_order_acquire) !=
+		    NVME_QP_LIVE)
 		transfer->rc = weir_error_set(&transfer->err, -EAGAIN, "a reset is under way");
 	if (rc != 1)
 		return false;

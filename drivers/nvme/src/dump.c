@@ -33,7 +33,7 @@ static void dump_queue(struct weir_nvme *nvme, const struct weir_nvme_qp *qp)
 	weir_log_write(&nvme->log, WEIR_LOG_ERROR,
 		       "queue %u: depth %u, in flight %u, SQ tail %u of %u, CQ head %u of %u, "
 		       "%u not acknowledged, phase %u",
-		       qp->qid, qp->depth, qp->depth - qp->nr_free, tail, st->sq_entries, head,
+		       qp->qid, qp->depth, weir_nvme_qp_inflight(qp), tail, st->sq_entries, head,
 		       st->cq_entries, qp->unacked, (unsigned int)(qp->expected >> 48 & 1));
 	for (unsigned int i = 1; i <= LAST_ENTRIES && i <= st->sq_entries; i++) {
 		const uint64_t *sqe = qp->sq[(tail - i) & (st->sq_entries - 1)];

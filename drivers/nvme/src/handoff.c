@@ -350,7 +350,7 @@ static bool ids_consistent(const uint32_t *cid_dwords, uint32_t nr, enum nvme_tr
 	return true;
 }
 
-/* Every command id is exactly once on the free stack, among the refused, or in flight. */
+/* Every command id is exactly once on the free stack, among the refused, in flight, or held. */
 static bool cids_consistent(const struct nvme_qp_state *st)
 {
 	const struct nvme_tracker *trackers = (const struct nvme_tracker *)(st + 1);
@@ -362,7 +362,8 @@ static bool cids_consistent(const struct nvme_qp_state *st)
 		return false;
 	for (uint32_t cid = 0; cid < st->depth; cid++) {
 		if (!seen[cid] && trackers[cid].state != NVME_TRACKER_ACTIVE &&
-		    trackers[cid].state != NVME_TRACKER_ABORTING)
+		    trackers[cid].state != NVME_TRACKER_ABORTING &&
+		    trackers[cid].state != NVME_TRACKER_HELD)
 			return false;
 	}
 	return true;
@@ -374,14 +375,15 @@ static bool shape_consistent(const struct weir_nvme *nvme, const struct nvme_qp_
 	uint64_t lists = st->depth * (uint64_t)st->list_bytes;
 
 	return st->version == NVME_QP_STATE_VERSION && st->qid && st->qid <= nvme->queues &&
-	       !nvme->qid_used[st->qid] && st->depth && st->depth <= WEIR_NVME_MAX_DEPTH &&
-	       weir_is_power_of_two(st->sq_entries) && weir_is_power_of_two(st->cq_entries) &&
-	       st->sq_entries > st->depth && st->cq_entries >= st->sq_entries &&
-	       st->cq_entries <= 65536 && st->sq_tail < st->sq_entries &&
-	       st->sq_rung < st->sq_entries && st->cq_head < st->cq_entries &&
-	       st->cq_acked < st->cq_entries && st->phase <= 1 && st->nr_free <= st->depth &&
-	       st->nr_refused <= st->depth - st->nr_free && weir_is_power_of_two(st->list_bytes) &&
-	       st->list_bytes >= 64 && st->list_bytes <= 65536 &&
+	       nvme->qid_use[st->qid] == NVME_QID_FREE && st->depth &&
+	       st->depth <= WEIR_NVME_MAX_DEPTH && weir_is_power_of_two(st->sq_entries) &&
+	       weir_is_power_of_two(st->cq_entries) && st->sq_entries > st->depth &&
+	       st->cq_entries >= st->sq_entries && st->cq_entries <= 65536 &&
+	       st->sq_tail < st->sq_entries && st->sq_rung < st->sq_entries &&
+	       st->cq_head < st->cq_entries && st->cq_acked < st->cq_entries && st->phase <= 1 &&
+	       st->nr_free <= st->depth && st->nr_refused <= st->depth - st->nr_free &&
+	       weir_is_power_of_two(st->list_bytes) && st->list_bytes >= 64 &&
+	       st->list_bytes <= 65536 &&
 	       arena_memory(nvme, st->cq_offset, st->cq_entries * sizeof(struct nvme_cqe)) &&
 	       arena_memory(nvme, st->lists_offset, lists) &&
 	       (st->sq_in_cmb ? nvme->cmb.present && weir_range_within(st->sq_offset, sq_bytes,
@@ -408,7 +410,9 @@ static int adopt_qp(struct weir_nvme *nvme, uint64_t offset)
 		nvme_qp_free(qp);
 		return -EINVAL;
 	}
-	nvme->qid_used[st->qid] = 1;
+	for (uint32_t cid = 0; cid < st->depth; cid++)
+		qp->nr_held += qp->trackers[cid].state == NVME_TRACKER_HELD;
+	nvme->qid_use[st->qid] = NVME_QID_USED;
 	TAILQ_INSERT_TAIL(&nvme->qps, qp, link);
 	return 0;
 }
@@ -441,6 +445,11 @@ static int adopt_all(struct weir_nvme *nvme, const struct saved_nvme *saved, siz
 	offsets = (const uint64_t *)(ns + saved->nr_ns);
 	for (uint32_t i = 0; !rc && i < saved->nr_qps; i++)
 		rc = adopt_qp(nvme, offsets[i]);
+	/* An Abort that is under way may be to a queue that was ended. */
+	for (uint32_t qid = 1; nvme->admin.aborts && qid <= nvme->queues; qid++) {
+		if (nvme->qid_use[qid] == NVME_QID_FREE)
+			nvme->qid_use[qid] = NVME_QID_HELD;
+	}
 	return rc;
 }
 

@@ -329,13 +329,47 @@ WEIR_EXPORT void weir_nvme_ring(struct weir_nvme_qp *qp)
 		ring(qp, qp->next_sqe, 0);
 }
 
-/* The controller completed something that it was not given: it cannot be trusted with anything. */
+static inline void done_set(struct weir_nvme_done *done, uint64_t cookie, uint64_t result,
+			    uint64_t word)
+{
+	done->cookie = cookie;
+	done->result = result;
+	__builtin_memcpy(&done->status, &word, sizeof(word)); /* status, host and reserved */
+	done->reserved2 = 0;
+}
+
+/* Takes the next entry, which completes a command whose abort was sent. The sweep frees its id. */
+static void take_aborted(struct weir_nvme_qp *qp, struct nvme_tracker *tracker, uint64_t second,
+			 struct weir_nvme_done *done)
+{
+	done_set(done, tracker->cookie, nvme_load_once(qp->next_cqe), second >> 49);
+	tracker->state = NVME_TRACKER_HELD;
+	qp->nr_held++;
+	qp->unacked++;
+	if (++qp->next_cqe == qp->cq_end) {
+		qp->next_cqe = qp->cq;
+		qp->expected ^= CQE_PHASE;
+	}
+	if (qp->unacked > qp->ack_after)
+		nvme_acknowledge(qp);
+}
+
+/*
+ * A completion that the fast path does not take, after n others: of a command whose abort was sent,
+ * or of something that the controller was not given, and then it cannot be trusted with anything.
+ */
 static __attribute__((noinline, cold)) int bad_completion(struct weir_nvme_qp *qp, uint64_t second,
+							  struct weir_nvme_done *done,
 							  unsigned int n)
 {
 	unsigned int cid = second >> 32 & 0xffff, sq_id = second >> 16 & 0xffff;
 	struct weir_error why;
 
+	if (sq_id == qp->qid && cid < qp->depth &&
+	    qp->trackers[cid].state == NVME_TRACKER_ABORTING) {
+		take_aborted(qp, &qp->trackers[cid], second, done);
+		return (int)n + 1;
+	}
 	if (sq_id != qp->qid)
 		weir_error_set(
 			&why, -EPROTO,
@@ -378,15 +412,6 @@ static __attribute__((noinline)) int acknowledge(struct weir_nvme_qp *qp, unsign
 	return (int)n;
 }
 
-static inline void done_set(struct weir_nvme_done *done, uint64_t cookie, uint64_t result,
-			    uint64_t word)
-{
-	done->cookie = cookie;
-	done->result = result;
-	__builtin_memcpy(&done->status, &word, sizeof(word)); /* status, host and reserved */
-	done->reserved2 = 0;
-}
-
 /* A new entry is one whose phase is ours; its queue is checked with the same comparison. */
 #define CQE_CHECKED (CQE_PHASE | UINT64_C(0xffff0000))
 
@@ -422,7 +447,7 @@ static __attribute__((noinline)) int poll_burst(struct weir_nvme_qp *qp,
 		weir_dma_rmb();
 		cid_dword = (uint32_t)(second >> (32 - NVME_CID_SHIFT)) & NVME_CID_MASK;
 		tracker = tracker_of(qp->trackers, cid_dword);
-		if (unlikely(cid_dword >= qp->cid_end || tracker->state < NVME_TRACKER_ACTIVE))
+		if (unlikely(cid_dword >= qp->cid_end || tracker->state != NVME_TRACKER_ACTIVE))
 			goto bad;
 		done_set(done, tracker->cookie, nvme_load_once(cqe), second >> 49);
 		tracker->state = NVME_TRACKER_FREE;
@@ -441,7 +466,7 @@ static __attribute__((noinline)) int poll_burst(struct weir_nvme_qp *qp,
 bad:
 	n = max - (unsigned int)(end - done);
 	poll_end(qp, cqe, n);
-	return bad_completion(qp, second, n);
+	return bad_completion(qp, second, done, n);
 }
 
 /* Returns up to max of the I/Os that were refused. */
@@ -473,11 +498,27 @@ static unsigned int poll_abandoned(struct weir_nvme_qp *qp, struct weir_nvme_don
 
 		if (tracker->state == NVME_TRACKER_FREE)
 			continue;
-		done_set(&done[n++], tracker->cookie, 0, (uint64_t)status << 16);
+		if (tracker->state == NVME_TRACKER_HELD)
+			qp->nr_held--;
+		else
+			done_set(&done[n++], tracker->cookie, 0, (uint64_t)status << 16);
 		tracker->state = NVME_TRACKER_FREE;
 		qp->free_cids[qp->nr_free++] = NVME_CMD_CID(cid);
 	}
 	qp->host_failed += n;
+	return n;
+}
+
+/* A burst ends behind a command that was aborted: as many as there are. */
+static unsigned int poll_bursts(struct weir_nvme_qp *qp, struct weir_nvme_done *done,
+				unsigned int max)
+{
+	unsigned int n = 0, taken;
+
+	do {
+		taken = (unsigned int)poll_burst(qp, done + n, max - n);
+		n += taken;
+	} while (taken && n < max);
 	return n;
 }
 
@@ -492,7 +533,7 @@ static __attribute__((noinline, cold)) int poll_slow(struct weir_nvme_qp *qp,
 		return (int)n;
 	/* What a stopped controller completed counts; what a dead one says does not. */
 	if (control != NVME_QP_DEAD)
-		n += (unsigned int)poll_burst(qp, done + n, max - n);
+		n += poll_bursts(qp, done + n, max - n);
 	if (control == NVME_QP_LIVE || (n && n == max))
 		return (int)n;
 

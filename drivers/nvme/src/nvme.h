@@ -46,12 +46,17 @@ struct nvme_tracker {
 };
 static_assert(sizeof(struct nvme_tracker) == 16, "a tracker is a quarter of a line");
 
-/* In this order: the controller may complete what is at least active. */
+/*
+ * A state that a successor process may read. The controller completes what is active, and what is
+ * aborted in a slow way: an id is not used again while an Abort is under way, which could hit the
+ * command that has it next.
+ */
 enum nvme_tracker_state {
 	NVME_TRACKER_FREE = 0,
 	NVME_TRACKER_REFUSED = 1, /* never reached the controller */
 	NVME_TRACKER_ACTIVE = 2,
 	NVME_TRACKER_ABORTING = 3, /* active, and an Abort command was sent */
+	NVME_TRACKER_HELD = 4, /* was returned, but an Abort may be under way to its id */
 };
 
 #define NVME_QP_STATE_VERSION 1
@@ -122,6 +127,7 @@ struct weir_nvme_qp {
 	uint32_t list_bytes; /* of one command's PRP or SGL list */
 	uint32_t depth;
 	uint32_t qid;
+	uint32_t nr_held; /* ids that are neither free nor in flight */
 	volatile void *cq_doorbell;
 	uint64_t host_failed;
 	uint32_t *refused_cids;
@@ -192,6 +198,13 @@ struct nvme_admin_queue {
 	uint64_t list_iova;
 };
 
+/* Whether a queue id may be given to a new queue pair. */
+enum nvme_qid_use {
+	NVME_QID_FREE = 0,
+	NVME_QID_USED,
+	NVME_QID_HELD, /* free as soon as no Abort is under way, which may be to the old queue */
+};
+
 enum nvme_state {
 	NVME_LIVE,
 	NVME_RESETTING, /* between reset_begin and reset_finish */
@@ -242,7 +255,7 @@ struct weir_nvme {
 	unsigned int nr_ns;
 
 	TAILQ_HEAD(, weir_nvme_qp) qps;
-	uint8_t qid_used[NVME_MAX_QUEUES + 1];
+	uint8_t qid_use[NVME_MAX_QUEUES + 1]; /* enum nvme_qid_use */
 	int *vector_fds; /* one eventfd for each vector, or NULL */
 	unsigned int nr_vectors;
 

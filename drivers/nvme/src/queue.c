@@ -190,8 +190,10 @@ int nvme_qp_clear(struct weir_nvme_qp *qp, struct weir_error *err)
 
 static int take_qid(struct weir_nvme *nvme)
 {
+	nvme_admin_poll(nvme); /* Aborts may have been answered */
 	for (unsigned int qid = 1; qid <= nvme->queues; qid++) {
-		if (!nvme->qid_used[qid])
+		if (nvme->qid_use[qid] == NVME_QID_FREE ||
+		    (nvme->qid_use[qid] == NVME_QID_HELD && !nvme->admin.aborts))
 			return (int)qid;
 	}
 	return -ENOSPC;
@@ -351,7 +353,7 @@ static int create_locked(struct weir_nvme *nvme, unsigned int depth, struct weir
 		nvme_qp_free(qp);
 		return rc;
 	}
-	nvme->qid_used[qid] = 1;
+	nvme->qid_use[qid] = NVME_QID_USED;
 	TAILQ_INSERT_TAIL(&nvme->qps, qp, link);
 	*out = qp;
 	return 0;
@@ -402,7 +404,7 @@ WEIR_EXPORT void weir_nvme_qp_destroy(struct weir_nvme_qp *qp)
 			nvme_fail(nvme, &why);
 	}
 	TAILQ_REMOVE(&nvme->qps, qp, link);
-	nvme->qid_used[qp->qid] = 0;
+	nvme->qid_use[qp->qid] = nvme->admin.aborts ? NVME_QID_HELD : NVME_QID_FREE;
 	free_memory(qp);
 	nvme_qp_free(qp);
 	pthread_mutex_unlock(&nvme->lock);
@@ -420,14 +422,14 @@ WEIR_EXPORT unsigned int weir_nvme_qp_id(const struct weir_nvme_qp *qp)
 
 WEIR_EXPORT unsigned int weir_nvme_qp_inflight(const struct weir_nvme_qp *qp)
 {
-	return qp->depth - qp->nr_free;
+	return qp->depth - qp->nr_free - qp->nr_held;
 }
 
 WEIR_EXPORT void weir_nvme_qp_stats(const struct weir_nvme_qp *qp, struct weir_nvme_qp_stats *stats)
 {
 	*stats = (struct weir_nvme_qp_stats){ .submitted = qp->submitted,
 					      .completed = qp->submitted -
-							   (qp->depth - qp->nr_free),
+							   weir_nvme_qp_inflight(qp),
 					      .host_failed = qp->host_failed,
 					      .aborts = qp->state->aborts };
 }

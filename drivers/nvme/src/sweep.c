@@ -33,17 +33,47 @@ static void abort_command(struct weir_nvme_qp *qp, unsigned int cid)
 /* Aborting did not help. The control side learns of it from weir_nvme_events(). */
 static void ask_for_reset(struct weir_nvme_qp *qp, unsigned int cid)
 {
+	bool held = qp->trackers[cid].state == NVME_TRACKER_HELD;
 	struct weir_nvme *nvme = qp->nvme;
 
 	if (atomic_load(&nvme->reset_needed) || pthread_mutex_trylock(&nvme->lock))
 		return;
 	weir_error_set(&nvme->trouble, -ETIMEDOUT,
-		       "queue %u: command id %u was not completed within %u ms of its abort",
+		       held ? "queue %u: command id %u was completed, but no answer to its abort "
+			      "came within %u ms"
+			    : "queue %u: command id %u was not completed within %u ms of its abort",
 		       qp->qid, cid, nvme->options.io_timeout_ms);
 	weir_log_write(&nvme->log, WEIR_LOG_ERROR, "%s", nvme->trouble.text);
 	nvme_dump(nvme);
 	atomic_store(&nvme->reset_needed, true);
 	pthread_mutex_unlock(&nvme->lock);
+}
+
+/*
+ * Frees the ids of commands that were completed after their abort was sent, once the controller has
+ * answered every Abort: before that, it might abort what has the id next (base §5.1). Only this
+ * owner sends Aborts to this queue, so the answer stays true.
+ */
+static void free_held(struct weir_nvme_qp *qp)
+{
+	struct weir_nvme *nvme = qp->nvme;
+	bool answered;
+
+	if (pthread_mutex_trylock(&nvme->lock))
+		return; /* another time */
+	if (nvme->state == NVME_LIVE)
+		nvme_admin_poll(nvme);
+	answered = nvme->state == NVME_LIVE && !nvme->admin.aborts;
+	pthread_mutex_unlock(&nvme->lock);
+	if (!answered)
+		return;
+	for (unsigned int cid = 0; cid < qp->depth; cid++) {
+		if (qp->trackers[cid].state != NVME_TRACKER_HELD)
+			continue;
+		qp->trackers[cid].state = NVME_TRACKER_FREE;
+		qp->free_cids[qp->nr_free++] = NVME_CMD_CID(cid);
+		qp->nr_held--;
+	}
 }
 
 /*
@@ -70,6 +100,8 @@ WEIR_EXPORT int weir_nvme_sweep(struct weir_nvme_qp *qp, uint64_t now_ns)
 	qp->active_word = NVME_TRACKER_ACTIVE | (uint64_t)st->tick << 32;
 	if (control != NVME_QP_LIVE)
 		return control == NVME_QP_DEAD ? -ENODEV : 0;
+	if (qp->nr_held)
+		free_held(qp);
 	if (qp->nr_free == qp->depth)
 		return 0;
 
@@ -77,11 +109,9 @@ WEIR_EXPORT int weir_nvme_sweep(struct weir_nvme_qp *qp, uint64_t now_ns)
 		struct nvme_tracker *tracker = &qp->trackers[cid];
 		uint32_t age = st->tick - tracker->tick;
 
-		if ((tracker->state != NVME_TRACKER_ACTIVE &&
-		     tracker->state != NVME_TRACKER_ABORTING) ||
-		    age <= limit)
+		if (tracker->state < NVME_TRACKER_ACTIVE || age <= limit)
 			continue;
-		late++;
+		late += tracker->state != NVME_TRACKER_HELD;
 		if (tracker->state == NVME_TRACKER_ACTIVE)
 			abort_command(qp, cid);
 		else

@@ -362,7 +362,9 @@ unsigned int weir_nvme_qp_inflight(const struct weir_nvme_qp *qp);
  * @param ns   checked once per burst
  * @param ios  n of them
  * @return how many were taken, from the front; fewer than n only when the queue is full or a reset
- *is under way. Negative: -ENODEV, the queue is dead; none was taken. Poll until it says so too.
+ *is under way. The place of an I/O that was aborted is free when the controller has answered the
+ *abort and a sweep has seen it. Negative: -ENODEV, the queue is dead; none was taken. Poll until it
+ *says so too.
  */
 int weir_nvme_submit(struct weir_nvme_qp *qp, const struct weir_nvme_ns *ns,
 		     const struct weir_nvme_io *ios, unsigned int n);
@@ -385,16 +387,16 @@ void weir_nvme_ring(struct weir_nvme_qp *qp);
  *to be called regularly even with nothing in flight.
  *
  * @param done  room for `max`
- * @return how many were written, 0 to max. Negative: -ENODEV, the queue is dead, and every cookie
- *that was taken has been returned exactly once.
+ * @return how many were written, 0 to max; only 0 says that no more were there. Negative: -ENODEV,
+ *the queue is dead, and every cookie that was taken has been returned exactly once.
  */
 int weir_nvme_poll(struct weir_nvme_qp *qp, struct weir_nvme_done *done, unsigned int max);
 
 /**
  * Looks for I/Os that have taken too long. The owner must call it, about ten times a second is
  * enough; ages are counted in sweeps' time. An I/O over weir_nvme_options::io_timeout_ms is aborted
- * (§5.1); if it is still there after as long again, the controller is marked for reset, see
- * WEIR_NVME_EVENT_RESET_NEEDED. Owner only.
+ * (§5.1); if it, or the controller's answer to the abort, is still missing after as long again, the
+ * controller is marked for reset, see WEIR_NVME_EVENT_RESET_NEEDED. Owner only.
  *
  * @param now_ns  a monotonic clock in nanoseconds
  * @return how many I/Os are over their time, or -ENODEV
