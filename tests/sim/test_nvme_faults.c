@@ -330,13 +330,13 @@ static void test_stuck_disable(void **state)
 {
 	const struct load_options options = { .depth = 4, .seed = 9 };
 	struct fixture *f = begin("--size 64M --fault stuck-disable", &options, 1);
-	int rc;
 
 	(void)state;
 	assert_true(load_run(&f->loads[0], 20));
-	rc = weir_nvme_reset_begin(f->drive.nvme, &f->drive.err);
-	assert_true(rc == -ETIMEDOUT || rc == -EIO);
+	assert_int_equal(weir_nvme_reset_begin(f->drive.nvme, &f->drive.err), -EIO);
+	assert_int_equal(f->drive.err.code, -EIO);
 	assert_non_null(strstr(f->drive.err.text, "did not stop within 1000 ms"));
+	check_failure(f, -EIO, "did not stop within 1000 ms");
 	run_until_dead(&f->loads[0], false);
 	check_dead(f);
 	load_end(&f->loads[0], true);

@@ -31,6 +31,18 @@ static int stop(struct weir_nvme *nvme, struct weir_error *err)
 	return rc ? rc : nvme_disable(nvme, err);
 }
 
+/* The controller is failed for good. -ETIMEDOUT is left to weir_nvme_reset(), where it means that a
+ * call may be repeated. */
+static int fail_reset(struct weir_nvme *nvme, struct weir_error *why, struct weir_error *err)
+{
+	if (why->code == -ETIMEDOUT)
+		why->code = -EIO;
+	nvme_fail(nvme, why);
+	if (err)
+		*err = *why;
+	return why->code;
+}
+
 WEIR_EXPORT int weir_nvme_reset_begin(struct weir_nvme *nvme, struct weir_error *err)
 {
 	struct weir_error why;
@@ -44,9 +56,7 @@ WEIR_EXPORT int weir_nvme_reset_begin(struct weir_nvme *nvme, struct weir_error 
 	} else {
 		rc = stop(nvme, &why);
 		if (rc) {
-			nvme_fail(nvme, &why);
-			if (err)
-				*err = why;
+			rc = fail_reset(nvme, &why, err);
 		} else {
 			nvme->state = NVME_RESETTING;
 			set_control(nvme, NVME_QP_QUIESCE);
@@ -99,12 +109,8 @@ static int finish_locked(struct weir_nvme *nvme, struct weir_error *err)
 				qp->qid);
 	}
 	rc = bring_up(nvme, &why);
-	if (rc) {
-		nvme_fail(nvme, &why);
-		if (err)
-			*err = why;
-		return rc;
-	}
+	if (rc)
+		return fail_reset(nvme, &why, err);
 	nvme->state = NVME_LIVE;
 	atomic_store(&nvme->reset_needed, false);
 	nvme->reset_reported = false;

@@ -510,8 +510,9 @@ void weir_nvme_failure(const struct weir_nvme *nvme, struct weir_error *err);
  * their own threads; a thread that owns queue pairs itself uses the two halves. A reset that was
  * begun before is gone on with.
  *
- * @retval -ETIMEDOUT an owner did not poll within `timeout_ms`: call it again; or the controller
- * did not come back and the errors of the halves
+ * @retval -ETIMEDOUT an owner did not poll within `timeout_ms`, the text names its queue: call it
+ * again
+ * and the errors of the halves, after which the device is gone
  */
 int weir_nvme_reset(struct weir_nvme *nvme, unsigned int timeout_ms, struct weir_error *err);
 
@@ -520,7 +521,7 @@ int weir_nvme_reset(struct weir_nvme *nvme, unsigned int timeout_ms, struct weir
  * From now on submit takes nothing, and poll returns what was in flight with WEIR_NVME_HOST_RESET.
  *
  * @retval -EALREADY a reset is under way
- * @retval -EIO it cannot be stopped; the device is gone
+ * @retval -EIO it did not stop within CAP.TO, by a function reset neither; the device is gone
  * @retval -ENODEV the device is gone
  */
 int weir_nvme_reset_begin(struct weir_nvme *nvme, struct weir_error *err);
@@ -530,7 +531,10 @@ int weir_nvme_reset_begin(struct weir_nvme *nvme, struct weir_error *err);
  *
  * @retval -EAGAIN an owner still has to poll; the text names its queue
  * @retval -EINVAL weir_nvme_reset_begin() was not called
- * @retval -ETIMEDOUT, -EIO, -EPROTO as for weir_nvme_create(); the device is gone
+ * @retval -EIO it did not become ready within CAP.TO, did not answer or failed an admin command, or
+ * grants fewer queues than are in use; the text says which; the device is gone
+ * @retval -EPROTO the controller says something impossible; the device is gone
+ * @retval -ENODEV the device is gone
  */
 int weir_nvme_reset_finish(struct weir_nvme *nvme, struct weir_error *err);
 
