@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
-#include "device/fault_guard.h"
+#include "memory/fault_guard.h"
 
 struct dma_window {
 	struct sim_window window; /* first: what dma_find() hands out */

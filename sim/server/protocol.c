@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/base.h"
-#include "device/fault_guard.h"
+#include "memory/fault_guard.h"
 #include "server/server.h"
 
 /* VFIO_DMA_UNMAP_FLAG_ALL of linux/vfio.h, which clients pass on. */

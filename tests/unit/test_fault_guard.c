@@ -23,7 +23,7 @@
 #include <unistd.h>
 #include <weir/fault_guard.h>
 
-#include "device/fault_guard.h"
+#include "memory/fault_guard.h"
 
 #define PAGE 4096u
 #define CHUNK ((size_t)2 << 20)

@@ -16,7 +16,7 @@
 #include <weir/fault_guard.h>
 
 #include "base/base.h"
-#include "device/fault_guard.h"
+#include "memory/fault_guard.h"
 #include "server/dma.h"
 #include "server/server.h"
 #include "sim_fixture.h"

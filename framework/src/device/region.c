@@ -7,8 +7,8 @@
 #include <unistd.h>
 #include <weir/mmio.h>
 
-#include "device/fault_guard.h"
 #include "device/transport.h"
+#include "memory/fault_guard.h"
 
 #define PAGE UINT64_C(4096)
 

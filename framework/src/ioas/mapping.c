@@ -8,8 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "device/fault_guard.h"
 #include "ioas/ioas_private.h"
+#include "memory/fault_guard.h"
 
 const char *mapping_kind_name(enum mapping_kind kind)
 {

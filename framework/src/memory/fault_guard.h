@@ -6,8 +6,8 @@
  *
  * Exported to Weir's own libraries only (version node WEIR_INTERNAL).
  */
-#ifndef WEIR_DEVICE_FAULT_GUARD_H
-#define WEIR_DEVICE_FAULT_GUARD_H
+#ifndef WEIR_MEMORY_FAULT_GUARD_H
+#define WEIR_MEMORY_FAULT_GUARD_H
 
 #include <stdatomic.h>
 #include <stddef.h>

@@ -16,7 +16,7 @@
  * inside, each of which is at most two system calls from its end. It cannot wait for itself: a
  * synchronous SIGBUS comes from touching memory, which add and remove do not.
  */
-#include "device/fault_guard.h"
+#include "memory/fault_guard.h"
 
 #include <pthread.h>
 #include <sched.h>
