@@ -114,10 +114,9 @@ static int map_file(struct dma_table *table, struct dma_window *entry,
 	base = mmap(NULL, entry->map_bytes, prot, MAP_SHARED, fd, (off_t)start);
 	if (base == MAP_FAILED)
 		return weir_error_set(err, -errno, "mmap of 0x%zx bytes: %m", entry->map_bytes);
-	/* The guard's table is full: memory that nobody watches is not touched, but asked for. */
 	if (fault_guard_add(base, entry->map_bytes, &table->truncated)) {
 		munmap(base, entry->map_bytes);
-		return 0;
+		return weir_error_set(err, -ENOMEM, "no memory to guard a window");
 	}
 	entry->map = base;
 	entry->window.base = (uint8_t *)base + (map->offset - start);

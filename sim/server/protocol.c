@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/base.h"
-#include "memory/fault_guard.h"
 #include "server/server.h"
 
 /* VFIO_DMA_UNMAP_FLAG_ALL of linux/vfio.h, which clients pass on. */
@@ -35,12 +34,6 @@ static int dma_map_command(struct sim_server *server, struct request *request)
 	if (rc)
 		weir_log_write(&server->options.log, WEIR_LOG_WARN, "%s: DMA map: %s", name,
 			       err.text);
-	else if (request->nr_fds && !server->dma.no_mmap &&
-		 !dma_find(&server->dma, map->address)->base)
-		weir_log_write(&server->options.log, WEIR_LOG_WARN,
-			       "%s: DMA map: %u ranges are guarded, no more: 0x%" PRIx64
-			       " is reached by message",
-			       name, FAULT_GUARD_RANGES, map->address);
 	return rc;
 }
 

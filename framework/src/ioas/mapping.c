@@ -126,10 +126,15 @@ int mapping_open_file(struct weir_mapping *mapping, int fd, uint64_t offset, uin
 	addr = mmap(NULL, bytes, prot, MAP_SHARED, mapping->fd, (off_t)offset);
 	if (addr != MAP_FAILED) {
 		mapping->addr = addr;
-		/* The file is somebody else's: he can cut it off under us. When the guard has no
-		 * room left, the mapping is as safe as without the guard. */
-		(void)fault_guard_add(addr, bytes, &mapping->gone);
-		return 0;
+		/* The file is somebody else's: he can cut it off under us. */
+		ret = fault_guard_add(addr, bytes, &mapping->gone);
+		if (!ret)
+			return 0;
+		mapping->addr = NULL;
+		munmap(addr, bytes);
+		close(mapping->fd);
+		mapping->fd = -1;
+		return weir_error_set(err, ret, "no memory to guard a mapping");
 	}
 	/* Some exporters let devices alone reach their memory. */
 	if (mapping->kind == MAPPING_DMABUF && !mapping->device_fd)

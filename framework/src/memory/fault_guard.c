@@ -10,6 +10,9 @@
  * system calls happens in the handler. The whole range comes first because a mapping of huge pages
  * cannot be replaced in smaller pieces.
  *
+ * The table has as many parts as were ever needed at once: they are added at its end, and stay, as
+ * a handler may be looking at any of them at any time.
+ *
  * Entries of the table are claimed and released by compare-and-swap on their word, which holds
  * their phase and how many handlers are inside. A handler pins an entry before it trusts what it
  * says. A remover ends the phase LIVE, after which nobody pins, and waits for the handlers that are
@@ -23,6 +26,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -48,7 +52,21 @@ struct guarded {
 	_Atomic(_Atomic int *) gone;
 };
 
-static struct guarded guarded_ranges[FAULT_GUARD_RANGES];
+#define PART_RANGES 1024u
+
+struct part {
+	struct guarded ranges[PART_RANGES];
+	_Atomic(struct part *) next;
+};
+
+static struct part first_part;
+
+/* A walk over all entries. */
+struct walk {
+	struct part *part;
+	unsigned int at;
+};
+#define WALK_START ((struct walk){ .part = &first_part })
 
 static pthread_mutex_t enable_lock = PTHREAD_MUTEX_INITIALIZER;
 /* Written before the handler is installed, except for `previous`, see install(). */
@@ -57,11 +75,53 @@ static int ones_fd = -1;
 static struct sigaction previous;
 static atomic_bool previous_spent;
 
+/* The next entry, or NULL behind the last one. */
+static struct guarded *walk_on(struct walk *walk)
+{
+	struct part *next;
+
+	if (walk->at == PART_RANGES) {
+		next = atomic_load(&walk->part->next);
+		if (!next)
+			return NULL;
+		*walk = (struct walk){ .part = next };
+	}
+	return &walk->part->ranges[walk->at++];
+}
+
+/* Adds a part behind the last one, unless another thread has. false: no memory. */
+static bool add_part(struct part *last)
+{
+	struct part *none = NULL, *part = calloc(1, sizeof(*part));
+
+	if (!part)
+		return false;
+	if (!atomic_compare_exchange_strong(&last->next, &none, part))
+		free(part);
+	return true;
+}
+
 static bool claim(struct guarded *range)
 {
-	uint32_t word = PHASE_FREE;
+	uint32_t word = atomic_load_explicit(&range->word, memory_order_relaxed);
 
-	return atomic_compare_exchange_strong(&range->word, &word, PHASE_FILLING);
+	return word == PHASE_FREE &&
+	       atomic_compare_exchange_strong(&range->word, &word, PHASE_FILLING);
+}
+
+/* An entry of one's own, or NULL. */
+static struct guarded *claim_any(void)
+{
+	struct walk walk = WALK_START;
+	struct guarded *range;
+
+	for (;;) {
+		range = walk_on(&walk);
+		if (range && claim(range))
+			return range;
+		if (!range && !add_part(walk.part))
+			return NULL;
+	}
 }
 
 static bool pin(struct guarded *range)
@@ -87,21 +147,19 @@ static bool holds(const struct guarded *range, uintptr_t address)
 
 WEIR_EXPORT int fault_guard_add(void *base, size_t bytes, _Atomic int *gone)
 {
+	struct guarded *range;
+
 	if (bytes == 0 || !weir_is_aligned((uintptr_t)base, PAGE_BYTES))
 		return -EINVAL;
-	for (unsigned int i = 0; i < FAULT_GUARD_RANGES; i++) {
-		struct guarded *range = &guarded_ranges[i];
-
-		if (!claim(range))
-			continue;
-		atomic_store(&range->replaced, false);
-		atomic_store(&range->base, (uintptr_t)base);
-		atomic_store(&range->bytes, weir_align_up(bytes, PAGE_BYTES));
-		atomic_store(&range->gone, gone);
-		atomic_store(&range->word, PHASE_LIVE);
-		return 0;
-	}
-	return -ENOSPC;
+	range = claim_any();
+	if (!range)
+		return -ENOMEM;
+	atomic_store(&range->replaced, false);
+	atomic_store(&range->base, (uintptr_t)base);
+	atomic_store(&range->bytes, weir_align_up(bytes, PAGE_BYTES));
+	atomic_store(&range->gone, gone);
+	atomic_store(&range->word, PHASE_LIVE);
+	return 0;
 }
 
 /* Ends the phase LIVE. false: it is over, or another thread ended it. */
@@ -120,10 +178,11 @@ static bool end_live(struct guarded *range)
 
 WEIR_EXPORT void fault_guard_remove(void *base, size_t bytes)
 {
-	bytes = weir_align_up(bytes, PAGE_BYTES);
-	for (unsigned int i = 0; i < FAULT_GUARD_RANGES; i++) {
-		struct guarded *range = &guarded_ranges[i];
+	struct walk walk = WALK_START;
+	struct guarded *range;
 
+	bytes = weir_align_up(bytes, PAGE_BYTES);
+	while ((range = walk_on(&walk))) {
 		if (atomic_load(&range->base) != (uintptr_t)base ||
 		    atomic_load(&range->bytes) != bytes || !end_live(range))
 			continue;
@@ -161,8 +220,10 @@ static bool replace(struct guarded *range, uintptr_t address)
 /* Whether the address was in a guarded range, which reads ones now. */
 static bool guard(uintptr_t address)
 {
-	for (unsigned int i = 0; i < FAULT_GUARD_RANGES; i++) {
-		struct guarded *range = &guarded_ranges[i];
+	struct walk walk = WALK_START;
+	struct guarded *range;
+
+	while ((range = walk_on(&walk))) {
 		bool done;
 
 		if (!holds(range, address) || !pin(range))

@@ -12,13 +12,10 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
-/* Ranges at most, in the whole process. */
-#define FAULT_GUARD_RANGES 4096
-
 /*
  * Watches [base, base + bytes), whole pages. After a fault in it, the range reads all ones, what is
- * written to it goes nowhere, and *gone is 1; several ranges may share one. Thread-safe. -EINVAL
- * when base is not page aligned or bytes is 0, -ENOSPC when the table is full.
+ * written to it goes nowhere, and *gone is 1; several ranges may share one. As many ranges as there
+ * is memory for. Thread-safe. -EINVAL when base is not page aligned or bytes is 0, -ENOMEM.
  */
 int fault_guard_add(void *base, size_t bytes, _Atomic int *gone);
 
