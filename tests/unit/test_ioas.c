@@ -589,6 +589,40 @@ static void test_bad_files(void **state)
 	close(fd);
 }
 
+/* What devices only read cannot be written through the descriptor that a server is given. */
+static void test_read_only_descriptor(void **state)
+{
+	struct weir_ioas *ioas = make_ioas(0);
+	struct fake fake = make_fake();
+	struct ioas_attachment *attachment = attach(ioas, &fake);
+	struct weir_mapping *mapping;
+	int fd = make_file(MIB);
+	void *memory;
+
+	(void)state;
+	assert_int_equal(weir_ioas_map_fd(ioas, fd, 4096, 8192, WEIR_PROT_READ, &mapping, NULL), 0);
+	assert_int_equal(fcntl(fake.mapped[0].fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+	assert_true(fcntl(fake.mapped[0].fd, F_GETFD) & FD_CLOEXEC);
+	errno = 0;
+	memory = mmap(NULL, 4096, PROT_WRITE, MAP_SHARED, fake.mapped[0].fd, 0);
+	assert_ptr_equal(memory, MAP_FAILED);
+	assert_int_equal(errno, EACCES);
+	/* It is the same file. */
+	memory = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fake.mapped[0].fd, 4096);
+	assert_ptr_not_equal(memory, MAP_FAILED);
+	assert_int_equal(pwrite(fd, "same", 5, 4096), 5);
+	assert_string_equal((char *)memory, "same");
+	munmap(memory, 4096);
+	assert_int_equal(weir_ioas_unmap(ioas, mapping, NULL), 0);
+
+	assert_int_equal(weir_ioas_map_fd(ioas, fd, 0, 4096, WEIR_PROT_WRITE, &mapping, NULL), 0);
+	assert_int_equal(fcntl(fake.mapped[0].fd, F_GETFL) & O_ACCMODE, O_RDWR);
+	assert_int_equal(weir_ioas_unmap(ioas, mapping, NULL), 0);
+	ioas_detach(attachment);
+	assert_int_equal(weir_ioas_destroy(ioas), 0);
+	close(fd);
+}
+
 static void test_access(void **state)
 {
 	struct weir_ioas *ioas = make_ioas(0);
@@ -869,6 +903,7 @@ int main(void)
 		TEST(test_dead_devices),
 		TEST(test_short_unmap),
 		TEST(test_bad_files),
+		TEST(test_read_only_descriptor),
 		TEST(test_access),
 		cmocka_unit_test(test_truncated_file),
 		TEST(test_save_and_adopt),

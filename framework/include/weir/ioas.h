@@ -121,6 +121,12 @@ int weir_ioas_map_user(struct weir_ioas *ioas, void *addr, uint64_t bytes, enum 
  * vfio-user server that asks for the memory by message. A file that is cut off under it does no
  * harm when the fault guard (fault_guard.h) is on: the mapping is then WEIR_MAPPING_DEAD.
  *
+ * A vfio-user server is given a descriptor of the file, and with it all of the file, not the range
+ * alone. For WEIR_PROT_READ it is one that is open for reading only, unless the file cannot be
+ * opened anew (it is no regular file, or its permissions do not let this process read it): then it
+ * is as `fd` is. A server that may open the file by itself can write to it all the same, a memfd of
+ * its own user for one: seal what must not change (F_SEAL_FUTURE_WRITE).
+ *
  * @param fd      readable; writable too for WEIR_PROT_WRITE
  * @param offset  multiple of 4 KiB
  * @param bytes   multiple of 4 KiB

@@ -104,6 +104,25 @@ static int check_file(int fd, uint64_t end, uint32_t prot, struct weir_error *er
 	return 0;
 }
 
+/*
+ * The descriptor that devices get. Where they only read, it is one that cannot be written through:
+ * a vfio-user server holds it. What cannot be opened anew, because it is no regular file or by its
+ * permissions, is duplicated as it is.
+ */
+static int own_descriptor(int fd, uint32_t prot)
+{
+	struct stat stat;
+	char path[32];
+	int own = -1;
+
+	if (!(prot & WEIR_PROT_WRITE) && (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY &&
+	    !fstat(fd, &stat) && S_ISREG(stat.st_mode)) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		own = open(path, O_RDONLY | O_CLOEXEC);
+	}
+	return own >= 0 ? own : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
 int mapping_open_file(struct weir_mapping *mapping, int fd, uint64_t offset, uint64_t bytes,
 		      struct weir_error *err)
 {
@@ -116,7 +135,7 @@ int mapping_open_file(struct weir_mapping *mapping, int fd, uint64_t offset, uin
 	ret = mapping->device_fd ? 0 : check_file(fd, offset + bytes, mapping->prot, err);
 	if (ret)
 		return ret;
-	mapping->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	mapping->fd = own_descriptor(fd, mapping->prot);
 	if (mapping->fd < 0) {
 		ret = -errno;
 		return weir_error_set(err, ret, "cannot duplicate descriptor %d: %s", fd,
