@@ -5,7 +5,9 @@
  *
  * The server owns the socket, the configuration space, the table of the client's DMA memory and the
  * interrupt eventfds; the model owns its BARs and what they mean. Everything runs in one thread:
- * sim_server_run(), or sim_server_turn() called by a test.
+ * sim_server_run(), or sim_server_turn() called by a test. Another server needs another thread: a
+ * client that waits for the one does not serve the other's reads and writes by message
+ * (weir/ioas.h).
  *
  * The client is not trusted. The server checks every message; the model checks every register
  * write, queue entry and address, and reads each entry that lies in shared memory exactly once

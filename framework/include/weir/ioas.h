@@ -10,6 +10,13 @@
  * A map is all or nothing over the attached devices. An unmap returns after every attached device
  * has acknowledged it; it is legal only when no I/O is outstanding on the range.
  *
+ * While a call waits for a vfio-user server's answer about one device, it serves what the server
+ * reads and writes by message for that device, and for no other. A server that has several devices
+ * in one thread, and asks there for memory by message, can so wait for the client, which waits for
+ * it, until weir_device_options::timeout_ms disconnects the device that was asked about. Such a
+ * server needs a thread for each device, or has to map the memory that it is given; those of
+ * `weir sim` have one device each.
+ *
  * All calls may be made from any thread.
  */
 #ifndef WEIR_IOAS_H
