@@ -384,6 +384,28 @@ static void bar_dies(void)
 	end_world(world);
 }
 
+/* The same, found by a load: nothing is called before the owner, who sleeps, is woken. */
+static void bar_dies_unasked(void)
+{
+	struct world *world = make_open_world();
+	int fd = weir_device_event_fd(world->dev);
+	volatile uint32_t *bar = weir_device_bar(world->dev, 0, 4096, 4096);
+	struct weir_event event;
+
+	assert_int_equal(ftruncate(world->server.bar_fd, 0), 0);
+	assert_false(readable(fd));
+	assert_int_equal(bar[3], UINT32_MAX);
+	assert_true(readable(fd));
+	/* No room for more events than the one. */
+	assert_int_equal(weir_device_events(world->dev, &event, 1), 1);
+	assert_int_equal(event.type, WEIR_EVENT_GONE);
+	assert_int_equal(bar[4], UINT32_MAX);
+	assert_false(readable(fd));
+	assert_int_equal(weir_device_events(world->dev, &event, 1), -ENODEV);
+	assert_false(readable(fd));
+	end_world(world);
+}
+
 /* In one test: the test runner has its own handlers in place outside of it. */
 static void test_files_cut_off(void **state)
 {
@@ -391,6 +413,7 @@ static void test_files_cut_off(void **state)
 	assert_int_equal(weir_fault_guard_enable(NULL), 0);
 	mapping_dies();
 	bar_dies();
+	bar_dies_unasked();
 }
 
 static void test_export(void **state)

@@ -92,7 +92,7 @@ static void guard_whole_range(void)
 	_Atomic int gone = 0;
 
 	check(!weir_fault_guard_enable(NULL));
-	check(!fault_guard_add((void *)base, BYTES, &gone));
+	check(!fault_guard_add((void *)base, BYTES, &gone, -1));
 	check(!gone);
 	check(base[BYTES - 1] == 0xff);
 	check(gone == 1);
@@ -116,8 +116,8 @@ static void guard_first_write(void)
 	volatile uint8_t *readable = map_gone(PAGE, PROT_READ);
 	_Atomic int gone = 0, other = 0;
 
-	check(!fault_guard_add((void *)base, PAGE, &gone));
-	check(!fault_guard_add((void *)readable, PAGE, &other));
+	check(!fault_guard_add((void *)base, PAGE, &gone, -1));
+	check(!fault_guard_add((void *)readable, PAGE, &other, -1));
 	check(!weir_fault_guard_enable(NULL));
 	check(!weir_fault_guard_enable(NULL));
 	base[3] = 1;
@@ -145,7 +145,8 @@ static void guard_neighbours(void)
 	area[2 * PAGE] = 0xa5;
 	check(mremap((void *)gone_page, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, area + PAGE) !=
 	      MAP_FAILED);
-	check(!fault_guard_add(area + PAGE, PAGE - 1, &gone)); /* a part of a page is the page */
+	check(!fault_guard_add(area + PAGE, PAGE - 1, &gone,
+			       -1)); /* a part of a page is the page */
 	check(!weir_fault_guard_enable(NULL));
 	check(((volatile uint8_t *)area)[2 * PAGE - 1] == 0xff);
 	check(area[PAGE - 1] == 0x5a && area[2 * PAGE] == 0xa5);
@@ -171,7 +172,7 @@ static void touch_removed(void)
 	_Atomic int gone = 0;
 
 	check(!weir_fault_guard_enable(NULL));
-	check(!fault_guard_add((void *)base, PAGE, &gone));
+	check(!fault_guard_add((void *)base, PAGE, &gone, -1));
 	fault_guard_remove((void *)base, PAGE);
 	check(base[0] == 0); /* not reached */
 }
@@ -242,7 +243,7 @@ static void chain_siginfo(void)
 	sigaddset(&action.sa_mask, SIGUSR1);
 	check(!sigaction(SIGBUS, &action, NULL));
 	check(!weir_fault_guard_enable(NULL));
-	check(!fault_guard_add((void *)base, PAGE, &gone));
+	check(!fault_guard_add((void *)base, PAGE, &gone, -1));
 	for (unsigned int i = 0; i < 2; i++) {
 		seen_signal = 0;
 		if (!sigsetjmp(after_fault, 1))
@@ -297,16 +298,16 @@ static void guard_many(void)
 	const unsigned int some[] = { 0, 1, 4095, 4096, 16384, MANY - 1 };
 
 	check(!weir_fault_guard_enable(NULL));
-	check(fault_guard_add(base, 0, &gone[0]) == -EINVAL);
-	check(fault_guard_add(base + 1, PAGE, &gone[0]) == -EINVAL);
+	check(fault_guard_add(base, 0, &gone[0], -1) == -EINVAL);
+	check(fault_guard_add(base + 1, PAGE, &gone[0], -1) == -EINVAL);
 	fault_guard_remove(base, PAGE); /* was not added */
 	for (unsigned int i = 0; i < MANY; i++)
-		check(!fault_guard_add(base + i * PAGE, PAGE, &gone[i]));
+		check(!fault_guard_add(base + i * PAGE, PAGE, &gone[i], -1));
 	/* Places are used again. */
 	for (unsigned int i = 0; i < MANY; i += 2)
 		fault_guard_remove(base + i * PAGE, PAGE);
 	for (unsigned int i = 0; i < MANY; i += 2)
-		check(!fault_guard_add(base + i * PAGE, PAGE, &gone[i]));
+		check(!fault_guard_add(base + i * PAGE, PAGE, &gone[i], -1));
 	for (size_t i = 0; i < sizeof(some) / sizeof(some[0]); i++)
 		check(((volatile uint8_t *)base)[some[i] * PAGE] == 0xff);
 	for (unsigned int i = 0, n = 0; i < MANY; i++) {
@@ -345,7 +346,7 @@ static void fault_together(void)
 	for (unsigned int round = 0; round < 50; round++) {
 		struct shared_range range = { map_gone(BYTES, PROT_READ), 0 };
 
-		check(!fault_guard_add((void *)range.base, BYTES, &range.gone));
+		check(!fault_guard_add((void *)range.base, BYTES, &range.gone, -1));
 		for (unsigned int i = 0; i < 4; i++)
 			check(!pthread_create(&threads[i], NULL, sweep, &range));
 		for (unsigned int i = 0; i < 4; i++)
@@ -365,7 +366,7 @@ static void *churn(void *arg)
 		_Atomic int *gone = calloc(1, sizeof(*gone));
 		volatile uint8_t *base = map_gone(PAGE, PROT_READ);
 
-		check(!fault_guard_add((void *)base, PAGE, gone));
+		check(!fault_guard_add((void *)base, PAGE, gone, -1));
 		check(base[0] == 0xff && *gone == 1);
 		fault_guard_remove((void *)base, PAGE);
 		munmap((void *)base, PAGE);
@@ -406,7 +407,7 @@ static void guard_huge_pages(void)
 		_exit(77);
 	check(!ftruncate(fd, 0));
 	check(!weir_fault_guard_enable(NULL));
-	check(!fault_guard_add((void *)base, 2 * CHUNK, &gone));
+	check(!fault_guard_add((void *)base, 2 * CHUNK, &gone, -1));
 	check(base[2 * CHUNK - 1] == 0xff && gone == 1 && base[0] == 0xff);
 }
 

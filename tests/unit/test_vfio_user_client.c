@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -922,6 +923,33 @@ static void test_server_leaves(void **state)
 	end_world(world);
 }
 
+/* The server dies while its client sleeps, in an epoll of its own, and calls nothing. */
+static void test_server_dies(void **state)
+{
+	struct world *world = make_world();
+	struct epoll_event event = { .events = EPOLLIN };
+	int sleeper = epoll_create1(EPOLL_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(
+		scripted_open_socket(&world->server, world->ioas, NULL, &world->dev, &world->err),
+		0);
+	assert_int_equal(
+		epoll_ctl(sleeper, EPOLL_CTL_ADD, weir_device_event_fd(world->dev), &event), 0);
+	atomic_store(&world->server.stop, true);
+	pthread_join(world->server.thread, NULL);
+	world->server.thread = 0;
+	assert_int_equal(epoll_wait(sleeper, &event, 1, 0), 0);
+	scripted_hang_up(&world->server);
+	assert_int_equal(epoll_wait(sleeper, &event, 1, 10000), 1);
+	assert_int_equal(weir_device_gone(world->dev), 0);
+	assert_int_equal(weir_device_events(world->dev, NULL, 0), 0);
+	expect_gone(world, -ENODEV);
+	assert_int_equal(epoll_wait(sleeper, &event, 1, 0), 0);
+	close(sleeper);
+	end_world(world);
+}
+
 static void socket_path(char path[64], struct sockaddr_un *address)
 {
 	snprintf(path, 64, "/tmp/weir-test-%d.sock", getpid());
@@ -1099,6 +1127,7 @@ int main(void)
 		TEST(test_close_of_a_stuck_server),
 		TEST(test_slow_answers_add_up),
 		TEST(test_server_leaves),
+		TEST(test_server_dies),
 		TEST(test_held_by_another),
 		TEST(test_addresses),
 		TEST(test_threads),

@@ -274,7 +274,15 @@ struct weir_event {
  */
 int weir_device_events(struct weir_device *dev, struct weir_event *events, unsigned int max);
 
-/** A descriptor that polls readable when weir_device_events() has work. Owned by the device. */
+/**
+ * A descriptor that polls readable when weir_device_events() has work, and not after the device is
+ * gone and that was reported. Owned by the device; it may be put into an epoll descriptor.
+ *
+ * A program may sleep on it without calling anything meanwhile: it wakes for what the kernel or the
+ * server says, when the server's end of the connection closes, which it does when the server dies,
+ * and when any thread touches a BAR whose file was cut off (with the fault guard on). Nothing wakes
+ * it for a server that is there and does not answer: a call finds that out.
+ */
 int weir_device_event_fd(const struct weir_device *dev);
 
 /**

@@ -116,7 +116,7 @@ static unsigned int take_dead_mappings(struct weir_device *dev, struct weir_even
 	return count;
 }
 
-/* The end is told once; after it nothing of the device wakes anybody. */
+/* The end is told once; after it nothing wakes anybody, the fault guard neither. */
 static void take_gone(struct weir_device *dev, struct weir_event *event)
 {
 	int error = atomic_load(&dev->gone_error);
@@ -126,6 +126,7 @@ static void take_gone(struct weir_device *dev, struct weir_event *event)
 	unwatch(dev, dev->transport->event_fd(dev));
 	for (size_t i = 0; i < ARRAY_SIZE(notifications); i++)
 		unwatch(dev, dev->notify_fds[i]);
+	unwatch(dev, dev->kick_fd);
 }
 
 WEIR_EXPORT int weir_device_events(struct weir_device *dev, struct weir_event *events,

@@ -96,7 +96,7 @@ static int map_area(struct weir_device *dev, unsigned int index, struct device_a
 			"%s: cannot map 0x%" PRIx64 " bytes at 0x%" PRIx64 " of region %u: %s",
 			dev->address, area->bytes, area->offset, index, strerror(-ret));
 	}
-	ret = fault_guard_add(base, area->bytes, &dev->gone);
+	ret = fault_guard_add(base, area->bytes, &dev->gone, dev->kick_fd);
 	if (ret) {
 		munmap(base, area->bytes);
 		return weir_error_set(err, ret, "%s: no memory to guard region %u", dev->address,

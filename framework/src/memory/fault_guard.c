@@ -50,6 +50,7 @@ struct guarded {
 	_Atomic uintptr_t base;
 	_Atomic size_t bytes;
 	_Atomic(_Atomic int *) gone;
+	atomic_int wake;
 };
 
 #define PART_RANGES 1024u
@@ -145,7 +146,7 @@ static bool holds(const struct guarded *range, uintptr_t address)
 	return address - atomic_load(&range->base) < atomic_load(&range->bytes);
 }
 
-WEIR_EXPORT int fault_guard_add(void *base, size_t bytes, _Atomic int *gone)
+WEIR_EXPORT int fault_guard_add(void *base, size_t bytes, _Atomic int *gone, int wake)
 {
 	struct guarded *range;
 
@@ -158,6 +159,7 @@ WEIR_EXPORT int fault_guard_add(void *base, size_t bytes, _Atomic int *gone)
 	atomic_store(&range->base, (uintptr_t)base);
 	atomic_store(&range->bytes, weir_align_up(bytes, PAGE_BYTES));
 	atomic_store(&range->gone, gone);
+	atomic_store(&range->wake, wake);
 	atomic_store(&range->word, PHASE_LIVE);
 	return 0;
 }
@@ -200,6 +202,19 @@ static bool map_ones(uintptr_t base, size_t bytes)
 		    MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, ones_fd, 0) != MAP_FAILED;
 }
 
+/* Says that the range is gone, and wakes who sleeps on it. */
+static void tell(struct guarded *range)
+{
+	const uint64_t one = 1;
+	int wake = atomic_load(&range->wake);
+
+	if (atomic_exchange(atomic_load(&range->gone), 1) || wake < 0)
+		return;
+	/* It fails only when the counter is full, and then the descriptor is readable anyway. */
+	if (write(wake, &one, sizeof(one)) < 0)
+		return;
+}
+
 /* Puts ones where the fault was. Two threads may do it at once: at worst one faults once more. */
 static bool replace(struct guarded *range, uintptr_t address)
 {
@@ -207,7 +222,7 @@ static bool replace(struct guarded *range, uintptr_t address)
 	size_t bytes = atomic_load(&range->bytes);
 	size_t chunk = weir_align_down(address - base, CHUNK_BYTES);
 
-	atomic_store(atomic_load(&range->gone), 1);
+	tell(range);
 	if (!atomic_load(&range->replaced)) {
 		if (!map_ones(base, bytes))
 			return false;

@@ -493,9 +493,11 @@ struct weir_nvme_event {
 
 /**
  * Takes what has happened to the controller and its device, and serves the device's transport. Some
- * thread has to call it about ten times a second. Does not block, except for the admin commands
- * that follow an event: reading its log page, identifying namespaces that changed. The controller
- * owns weir_device_events() of its device: nobody else calls it.
+ * thread has to call it about ten times a second, and may sleep on weir_device_event_fd()
+ * meanwhile, which tells at once of a server that died; what the controller says is found by the
+ * calls alone. Does not block, except for the admin commands that follow an event: reading its log
+ * page, identifying namespaces that changed. The controller owns weir_device_events() of its
+ * device: nobody else calls it.
  *
  * @return how many events were written, at most `max`
  */
