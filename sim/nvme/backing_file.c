@@ -184,4 +184,5 @@ const struct ctrl_backing_ops ctrl_backing_file = {
 	.write = file_write,
 	.zero = file_zero,
 	.flush = file_flush,
+	.flush_waits = true,
 };

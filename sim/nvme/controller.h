@@ -116,6 +116,8 @@ struct ctrl_backing_ops {
 		    uint64_t bytes);
 	/* What was written is durable when it returns. */
 	int (*flush)(struct sim_nvme *nvme);
+	/* It waits for a disk: the commands of a turn share one. */
+	bool flush_waits;
 	/* NULL: the size is fixed. */
 	int (*resize)(struct sim_nvme *nvme, struct ctrl_ns *ns, uint64_t blocks);
 };
@@ -145,6 +147,13 @@ struct ctrl_held {
 	uint64_t due_ns; /* when it is executed; 0: never */
 };
 TAILQ_HEAD(ctrl_held_list, ctrl_held);
+
+/* A command that is done but for a flush. */
+struct ctrl_unsettled {
+	struct ctrl_sq *sq;
+	struct nvme_sqe sqe;
+};
+#define CTRL_MAX_UNSETTLED 64
 
 struct ctrl_event {
 	uint8_t type, info, log_page;
@@ -243,6 +252,10 @@ struct sim_nvme {
 	struct ctrl_held *held_entries;
 	struct ctrl_held_list held, held_free;
 
+	/* Commands of this turn that a flush completes; there is room for their completions. */
+	struct ctrl_unsettled unsettled[CTRL_MAX_UNSETTLED];
+	unsigned int nr_unsettled;
+
 	struct ctrl_data data;
 	uint8_t *bounce, *bounce2; /* CTRL_BOUNCE_BYTES each */
 };
@@ -326,7 +339,10 @@ void ctrl_events_reset(struct sim_nvme *nvme);
 /* poll.c: the data path */
 unsigned int ctrl_poll(void *model);
 
-/* io.c: I/O commands, the long way. Executes a command and completes it. */
+/* io.c: I/O commands, the long way. */
+/* The turn of a controller whose backing's flush waits. */
+unsigned int ctrl_poll_and_settle(void *model);
+/* Executes a command and completes it, at the latest when the turn ends. */
 void ctrl_io_run(struct sim_nvme *nvme, struct ctrl_sq *sq, const struct nvme_sqe *sqe);
 void ctrl_io_complete(struct sim_nvme *nvme, const struct ctrl_sq *sq, const struct nvme_sqe *sqe,
 		      uint16_t cid, uint16_t status);

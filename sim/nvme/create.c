@@ -27,6 +27,16 @@ static const struct sim_model_ops model_ops = {
 	.dma_unmap = ctrl_dma_unmap,
 };
 
+/* The same where commands wait for a disk. */
+static const struct sim_model_ops settling_model_ops = {
+	.name = "nvme",
+	.read = ctrl_read_bar,
+	.write = ctrl_write_bar,
+	.reset = ctrl_reset,
+	.poll = ctrl_poll_and_settle,
+	.dma_unmap = ctrl_dma_unmap,
+};
+
 static void options_defaults(struct sim_nvme_options *options)
 {
 	if (!options->bytes)
@@ -208,7 +218,9 @@ static int create_server(struct sim_nvme *nvme, struct weir_error *err)
 		},
 	};
 
-	return sim_server_create(&pci, &model_ops, nvme, &options->server, &nvme->server, err);
+	return sim_server_create(&pci,
+				 nvme->backing->flush_waits ? &settling_model_ops : &model_ops,
+				 nvme, &options->server, &nvme->server, err);
 }
 
 /* The longest transfer: by MDTS, or as many blocks as a command can name. */

@@ -101,12 +101,71 @@ static uint16_t transfer(struct sim_nvme *nvme, const struct ctrl_ns *ns, uint64
 	return NVME_SUCCESS;
 }
 
-/* What a write has to do before it may be completed. */
-static uint16_t settle(struct sim_nvme *nvme, bool fua)
+/*
+ * A write that has to be durable when it completes, and a flush, wait for the backing's flush.
+ * Where that takes its time, one at the end of the turn is for all of them: until then they are
+ * unsettled. The room for their completions must not be given to others meanwhile; so that whoever
+ * looks for room for one more finds the truth, there is always one place more than that.
+ */
+static bool has_room(struct sim_nvme *nvme, const struct ctrl_sq *sq)
 {
-	if ((fua || ctrl_write_through(nvme)) && nvme->backing->flush(nvme))
-		return NVME_WRITE_FAULT;
-	return NVME_SUCCESS;
+	return ctrl_cq_room(nvme, sq->cq, nvme->nr_unsettled + 2) == nvme->nr_unsettled + 2;
+}
+
+static void complete(struct sim_nvme *nvme, const struct ctrl_sq *sq, const struct nvme_sqe *sqe,
+		     uint16_t cid, uint16_t status)
+{
+	nvme->stats.completions++;
+	if (status) {
+		nvme->stats.errors++;
+		ctrl_log_error(nvme, sq->qid, sqe, status);
+	}
+	ctrl_post(nvme, sq, cid, status, 0);
+}
+
+/* Flushes once, and completes what waits for it. A queue that ended meanwhile is told nothing. */
+static void settle(struct sim_nvme *nvme)
+{
+	unsigned int nr = nvme->nr_unsettled;
+	uint16_t status;
+
+	if (!nr)
+		return;
+	status = nvme->backing->flush(nvme) ? NVME_WRITE_FAULT : NVME_SUCCESS;
+	nvme->nr_unsettled = 0;
+	for (unsigned int i = 0; i < nr && nvme->running; i++) {
+		const struct ctrl_unsettled *one = &nvme->unsettled[i];
+
+		if (!one->sq->live)
+			continue;
+		complete(nvme, one->sq, &one->sqe, one->sqe.cid, status);
+		if (i + 1 == nr || nvme->unsettled[i + 1].sq->cq != one->sq->cq)
+			ctrl_interrupt(nvme, one->sq->cq);
+	}
+}
+
+/* Faults count on completions in the order of commands. */
+static void complete_durable(struct sim_nvme *nvme, struct ctrl_sq *sq, const struct nvme_sqe *sqe)
+{
+	bool room;
+
+	if (!nvme->backing->flush_waits || nvme->faults) {
+		ctrl_io_complete(nvme, sq, sqe, sqe->cid,
+				 nvme->backing->flush(nvme) ? NVME_WRITE_FAULT : NVME_SUCCESS);
+		return;
+	}
+	room = has_room(nvme, sq);
+	nvme->unsettled[nvme->nr_unsettled++] = (struct ctrl_unsettled){ sq, *sqe };
+	if (!room || nvme->nr_unsettled == CTRL_MAX_UNSETTLED)
+		settle(nvme);
+}
+
+unsigned int ctrl_poll_and_settle(void *model)
+{
+	unsigned int done = ctrl_poll(model);
+
+	settle(model);
+	return done;
 }
 
 static uint16_t read_blocks(struct sim_nvme *nvme, struct ctrl_sq *sq, const struct ctrl_ns *ns,
@@ -145,8 +204,7 @@ static uint16_t write_blocks(struct sim_nvme *nvme, struct ctrl_sq *sq, const st
 	nvme->blocks_written += range.blocks;
 	if (nvme->backing->null)
 		return NVME_SUCCESS;
-	status = transfer(nvme, ns, range.offset, true);
-	return status ? status : settle(nvme, sqe->cdw12 & NVME_IO_FUA);
+	return transfer(nvme, ns, range.offset, true);
 }
 
 static uint16_t compare_blocks(struct sim_nvme *nvme, struct ctrl_sq *sq, const struct ctrl_ns *ns,
@@ -210,7 +268,7 @@ static uint16_t write_zeroes(struct sim_nvme *nvme, const struct ctrl_ns *ns,
 		return NVME_INVALID_FIELD | NVME_DNR;
 	if (nvme->backing->zero(nvme, ns, range.offset, range.bytes))
 		return NVME_WRITE_FAULT;
-	return settle(nvme, sqe->cdw12 & NVME_IO_FUA);
+	return NVME_SUCCESS;
 }
 
 /* All ranges are checked before the first is deallocated. */
@@ -235,12 +293,28 @@ static uint16_t dataset_management(struct sim_nvme *nvme, struct ctrl_sq *sq,
 		if (nvme->backing->zero(nvme, ns, blocks[i].offset, blocks[i].bytes))
 			return NVME_WRITE_FAULT;
 	}
-	return settle(nvme, false);
+	return NVME_SUCCESS;
 }
 
 static bool writes(uint8_t opcode)
 {
 	return opcode == NVME_IO_WRITE || opcode == NVME_IO_WRITE_ZEROES;
+}
+
+/* Whether a command that succeeded may be completed only after a flush. */
+static bool has_to_be_durable(const struct sim_nvme *nvme, const struct nvme_sqe *sqe)
+{
+	switch (sqe->opcode) {
+	case NVME_IO_FLUSH:
+		return true;
+	case NVME_IO_WRITE:
+	case NVME_IO_WRITE_ZEROES:
+		return (sqe->cdw12 & NVME_IO_FUA) || ctrl_write_through(nvme);
+	case NVME_IO_DATASET_MANAGEMENT:
+		return (sqe->cdw11 & NVME_DSM_DEALLOCATE) && ctrl_write_through(nvme);
+	default:
+		return false;
+	}
 }
 
 /* Base §4.1 command dword 0. */
@@ -266,7 +340,7 @@ static uint16_t io_execute(struct sim_nvme *nvme, struct ctrl_sq *sq, const stru
 	if (!flags_possible(nvme, sqe))
 		return NVME_INVALID_FIELD | NVME_DNR;
 	if (sqe->opcode == NVME_IO_FLUSH && sqe->nsid == NVME_NSID_ALL)
-		return nvme->backing->flush(nvme) ? NVME_WRITE_FAULT : NVME_SUCCESS;
+		return NVME_SUCCESS;
 	if (!sqe->nsid || sqe->nsid > nvme->nr_namespaces)
 		return NVME_INVALID_NAMESPACE | NVME_DNR;
 	ns = &nvme->namespaces[sqe->nsid - 1];
@@ -275,7 +349,7 @@ static uint16_t io_execute(struct sim_nvme *nvme, struct ctrl_sq *sq, const stru
 
 	switch (sqe->opcode) {
 	case NVME_IO_FLUSH:
-		return nvme->backing->flush(nvme) ? NVME_WRITE_FAULT : NVME_SUCCESS;
+		return NVME_SUCCESS;
 	case NVME_IO_WRITE:
 		return write_blocks(nvme, sq, ns, sqe);
 	case NVME_IO_READ:
@@ -296,15 +370,17 @@ static uint16_t io_execute(struct sim_nvme *nvme, struct ctrl_sq *sq, const stru
 void ctrl_io_complete(struct sim_nvme *nvme, const struct ctrl_sq *sq, const struct nvme_sqe *sqe,
 		      uint16_t cid, uint16_t status)
 {
-	nvme->stats.completions++;
-	if (status) {
-		nvme->stats.errors++;
-		ctrl_log_error(nvme, sq->qid, sqe, status);
-	}
-	ctrl_post(nvme, sq, cid, status, 0);
+	if (nvme->nr_unsettled && !has_room(nvme, sq))
+		settle(nvme);
+	complete(nvme, sq, sqe, cid, status);
 }
 
 void ctrl_io_run(struct sim_nvme *nvme, struct ctrl_sq *sq, const struct nvme_sqe *sqe)
 {
-	ctrl_io_complete(nvme, sq, sqe, sqe->cid, io_execute(nvme, sq, sqe));
+	uint16_t status = io_execute(nvme, sq, sqe);
+
+	if (!status && has_to_be_durable(nvme, sqe))
+		complete_durable(nvme, sq, sqe);
+	else
+		ctrl_io_complete(nvme, sq, sqe, sqe->cid, status);
 }

@@ -27,11 +27,29 @@ static struct sim_nvme_options options;
 /* Instead of the C library's: how often data was made durable, and whether that works. */
 static unsigned int nr_syncs;
 static int sync_error;
+/* The host whose queue pairs must have no completion that it has not taken, before the sync. */
+static const struct host *watched;
+static unsigned int too_early;
+
+static unsigned int untaken(const struct host *host)
+{
+	unsigned int n = 0;
+
+	for (unsigned int qid = 1; qid < HOST_QUEUES; qid++) {
+		const struct host_queue *queue = &host->queues[qid];
+		const struct nvme_cqe *entries = host_at(host, queue->cq);
+
+		n += queue->size && (entries[queue->cq_head].status & 1) == queue->phase;
+	}
+	return n;
+}
 
 int fdatasync(int fd)
 {
 	(void)fd;
 	nr_syncs++;
+	if (watched)
+		too_early += untaken(watched);
 	errno = sync_error;
 	return sync_error ? -1 : 0;
 }
@@ -51,6 +69,8 @@ static int setup(void **state)
 	options.file = path;
 	nr_syncs = 0;
 	sync_error = 0;
+	watched = NULL;
+	too_early = 0;
 	return 0;
 }
 
@@ -275,6 +295,126 @@ static void test_write_cache(void **state)
 	host_close(&host);
 }
 
+/* Puts n commands and rings. */
+static void put_burst(struct host *host, unsigned int qid, struct nvme_sqe sqe, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		host_put(host, qid, sqe);
+	host_ring(host, qid);
+}
+
+/* Takes what was completed, each with the status. Returns how many. */
+static unsigned int take_all(struct host *host, unsigned int qid, unsigned int status)
+{
+	unsigned int n = 0;
+
+	for (; host_take(host, qid); n++)
+		assert_int_equal(host->cqe.status >> 1 & 0x7ff, status);
+	host_acknowledge(host, qid);
+	return n;
+}
+
+/* Whatever says that data is durable comes after the sync, and those of a turn share one. */
+static void test_one_sync_for_a_turn(void **state)
+{
+	struct nvme_sqe fua = host_rw(NVME_IO_WRITE, 0, 8);
+	struct sim_server *server;
+	struct host host;
+
+	(void)state;
+	for (unsigned int cache = 0; cache < 2; cache++) {
+		options.write_cache = cache;
+		host_start(&host, &options);
+		host_queue(&host, 2);
+		server = sim_nvme_server(host.nvme);
+		watched = &host;
+		nr_syncs = 0;
+
+		fua.cdw12 |= cache ? NVME_IO_FUA : 0;
+		put_burst(&host, 1, fua, 4);
+		put_burst(&host, 2, fua, 4);
+		sim_server_turn(server);
+		assert_int_equal(nr_syncs, 1);
+		assert_int_equal(take_all(&host, 1, NVME_SUCCESS), 4);
+		assert_int_equal(take_all(&host, 2, NVME_SUCCESS), 4);
+
+		put_burst(&host, 1, host_rw(NVME_IO_FLUSH, 0, 1), 1);
+		put_burst(&host, 2, host_rw(NVME_IO_WRITE_ZEROES, 0, 8), cache ? 0 : 2);
+		sim_server_turn(server);
+		assert_int_equal(nr_syncs, 2);
+		assert_int_equal(take_all(&host, 1, NVME_SUCCESS), 1);
+		assert_int_equal(take_all(&host, 2, NVME_SUCCESS), cache ? 0 : 2);
+		assert_int_equal(too_early, 0);
+
+		/* One that fails is that of all. */
+		sync_error = EIO;
+		put_burst(&host, 1, fua, 3);
+		sim_server_turn(server);
+		assert_int_equal(take_all(&host, 1, NVME_WRITE_FAULT), 3);
+		assert_int_equal(nr_syncs, 3);
+		assert_int_equal(too_early, 0);
+		sync_error = 0;
+
+		/* Reads do not wait; what has no part in it is not synced. */
+		watched = NULL;
+		put_burst(&host, 1, host_rw(NVME_IO_READ, 0, 8), 4);
+		sim_server_turn(server);
+		assert_int_equal(take_all(&host, 1, NVME_SUCCESS), 4);
+		assert_int_equal(nr_syncs, 3);
+		host_close(&host);
+	}
+}
+
+/* Two submission queues whose completion queue has hardly room, with reads between the writes: it
+ * is not overrun. */
+static void test_little_room(void **state)
+{
+	struct nvme_sqe second = {
+		.opcode = NVME_ADMIN_CREATE_SQ,
+		.prp1 = host_iova(HOST_SQ(2)),
+		.cdw10 = (HOST_ENTRIES - 1) << 16 | 2,
+		.cdw11 = 1 << 16 | NVME_QUEUE_CONTIGUOUS,
+	};
+	struct host host;
+
+	(void)state;
+	for (uint32_t entries = 2; entries <= 12; entries++) {
+		unsigned int back = 0;
+		uint64_t seen = 0;
+		uint16_t first;
+
+		host_open(&host, &options);
+		host_enable(&host);
+		host_queue_clear(&host, 1, HOST_ENTRIES);
+		host_queue_clear(&host, 2, HOST_ENTRIES);
+		assert_int_equal(host_create_cq(&host, 1, entries), NVME_SUCCESS);
+		assert_int_equal(host_create_sq(&host, 1, HOST_ENTRIES), NVME_SUCCESS);
+		assert_int_equal(host_run(&host, 0, second), NVME_SUCCESS);
+		first = host.next_cid;
+		for (unsigned int i = 0; i < 40; i++)
+			host_put(&host, 1 + i % 2,
+				 host_rw(i % 3 == 1 ? NVME_IO_READ : NVME_IO_WRITE, i, 1));
+		host_ring(&host, 1);
+		host_ring(&host, 2);
+		host.queues[1].size = entries; /* from here on of the completion queue */
+		for (unsigned int turn = 0; turn < 200; turn++) {
+			sim_server_turn(sim_nvme_server(host.nvme));
+			for (; host_take(&host, 1); back++) {
+				uint64_t bit = UINT64_C(1) << ((host.cqe.cid - first) & 63);
+
+				assert_int_equal(host.cqe.status >> 1, NVME_SUCCESS);
+				assert_false(seen & bit);
+				seen |= bit;
+			}
+			/* Not always at once. */
+			if (turn % 3)
+				host_acknowledge(&host, 1);
+		}
+		assert_int_equal(back, 40);
+		host_close(&host);
+	}
+}
+
 static void test_flush_fails(void **state)
 {
 	struct host host;
@@ -317,9 +457,12 @@ static void test_by_message(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_kept),	TEST(test_scattered),	TEST(test_namespaces),
-		TEST(test_refused),	TEST(test_cut),		TEST(test_write_through),
-		TEST(test_write_cache), TEST(test_flush_fails), TEST(test_by_message),
+		TEST(test_kept),	TEST(test_scattered),
+		TEST(test_namespaces),	TEST(test_refused),
+		TEST(test_cut),		TEST(test_write_through),
+		TEST(test_write_cache), TEST(test_flush_fails),
+		TEST(test_by_message),	TEST(test_one_sync_for_a_turn),
+		TEST(test_little_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
