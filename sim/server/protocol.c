@@ -103,7 +103,8 @@ static uint32_t put_sparse_areas(const struct sim_bar *bar, struct vfio_user_reg
 }
 
 /* An answer that does not fit into argsz is cut to the fixed part, which says how much is needed
- * ("Message sizes"). The descriptor comes with a whole one. */
+ * ("Message sizes") and where the rest would be: QEMU refuses an offset of 0 even there. The
+ * descriptor comes with a whole one. */
 static int get_region_info(struct sim_server *server, struct request *request)
 {
 	const struct vfio_user_region_info *asked = (const void *)request->payload;
@@ -129,10 +130,8 @@ static int get_region_info(struct sim_server *server, struct request *request)
 			request->reply_fd = bar->fd;
 	}
 	request->reply_bytes = info->argsz;
-	if (info->argsz > asked->argsz) {
-		info->cap_offset = 0;
+	if (info->argsz > asked->argsz)
 		request->reply_bytes = sizeof(*info);
-	}
 	return 0;
 }
 
