@@ -167,17 +167,13 @@ static uint16_t map_prp(struct sim_nvme *nvme, struct sim_window *cache, uint64_
 	return add_range(nvme, cache, prp2, bytes, prot);
 }
 
-/* A descriptor's type must be known and its subtype an address (base §4.1.2.1). */
-static bool sgl_reserved_clear(const struct nvme_sgl *sgl)
-{
-	return !(sgl->reserved[0] | sgl->reserved[1] | sgl->reserved[2]);
-}
-
+/*
+ * A descriptor's type must be known and its subtype an address (base §4.1.2.1). Its reserved bytes
+ * are not looked at: Linux leaves in them what was in its memory.
+ */
 static uint16_t add_data_block(struct sim_nvme *nvme, struct sim_window *cache,
 			       const struct nvme_sgl *sgl, uint64_t bytes, unsigned int prot)
 {
-	if (!sgl_reserved_clear(sgl))
-		return NVME_INVALID_FIELD | NVME_DNR;
 	if (!sgl->bytes)
 		return NVME_SUCCESS;
 	/* Identify SGLS does not allow an SGL to be longer than the data. */
@@ -246,8 +242,7 @@ static uint16_t map_sgl(struct sim_nvme *nvme, struct sim_window *cache, const s
 		return NVME_SGL_TYPE_INVALID | NVME_DNR;
 	}
 	while (is_segment(&sgl)) {
-		if (!sgl.bytes || sgl.bytes % sizeof(sgl) || (sgl.address & 7) ||
-		    !sgl_reserved_clear(&sgl))
+		if (!sgl.bytes || sgl.bytes % sizeof(sgl) || (sgl.address & 7))
 			return NVME_SGL_SEGMENT_INVALID | NVME_DNR;
 		descriptors += sgl.bytes / sizeof(sgl);
 		if (descriptors > nvme->data.max)
