@@ -19,6 +19,7 @@
 struct sim_config {
 	const char *socket;
 	const char *file;
+	const char *serial;
 	const char *fault;
 	uint64_t bytes;
 	uint64_t block_bytes;
@@ -69,6 +70,8 @@ static const struct cli_option nvme_options[] = {
 	  .help = "bytes of all namespaces, kept in memory (default 1G)" },
 	{ "file", CLI_TEXT, MEMBER(file), .argument = "F",
 	  .help = "keep the blocks in this file or block device" },
+	{ "serial", CLI_TEXT, MEMBER(serial), .argument = "TEXT",
+	  .help = "serial number, up to 20 characters (default WEIRSIM0)" },
 	{ "null", CLI_FLAG, MEMBER(null), .help = "check commands, but move no data" },
 	{ "lba-size", CLI_BYTES, MEMBER(block_bytes), .min = 512, .max = 4096, .argument = "N",
 	  .help = "bytes of a block (default 512)" },
@@ -184,6 +187,7 @@ static int run_nvme(const void *arg, char *const *operands, struct weir_error *e
 	if (config->mdts != MDTS_DEFAULT)
 		options.mdts = (int)config->mdts;
 	options.noiob = (uint32_t)config->noiob;
+	options.serial = config->serial;
 	options.cmb_bytes = (uint32_t)config->cmb_bytes;
 	options.no_sgl = config->no_sgl;
 	options.no_shadow_doorbells = config->no_shadow_doorbells;

@@ -216,9 +216,10 @@ class Information(Case):
     def test_info(self):
         server = self.serve("nvme", "--size", "8M", "--lba-size", "4K", "--namespaces", 2,
                             "--queues", 3, "--mqes", 64, "--dstrd", 2, "--write-cache",
-                            "--read-only", "--cmb", "64K", "--mdts", 5)
+                            "--read-only", "--cmb", "64K", "--mdts", 5, "--serial", "A 1")
         info = json.loads(self.succeed("nvme", "info", server.address, "--json"))
         self.assertEqual(info["address"], server.address)
+        self.assertEqual(info["serial"], "A 1")
         self.assertEqual(info["queues"], 3)
         self.assertEqual(info["max_queue_entries"], 64)
         self.assertEqual(info["doorbell_stride"], 16)
