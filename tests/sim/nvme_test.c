@@ -35,9 +35,9 @@ int nvme_test_open(struct nvme_test *t)
 	if (open_drive(t))
 		return -1;
 	t->arena = weir_nvme_arena(t->nvme);
-	t->ns = weir_nvme_next_ns(t->nvme, 0);
+	t->ns = t->nsid ? weir_nvme_ns(t->nvme, t->nsid) : weir_nvme_next_ns(t->nvme, 0);
 	if (!t->ns) {
-		fprintf(stderr, "%s: no namespace\n", t->address);
+		fprintf(stderr, "%s: no namespace of id %u\n", t->address, t->nsid);
 		return -1;
 	}
 	weir_nvme_info(t->nvme, &t->info);
@@ -68,8 +68,17 @@ static uint64_t namespaces(const struct nvme_test *t)
 	return nr;
 }
 
+static struct weir_device_info device_info(const struct nvme_test *t)
+{
+	struct weir_device_info info;
+
+	weir_device_info(weir_nvme_device(t->nvme), &info);
+	return info;
+}
+
 void nvme_test_expect(struct nvme_test *t)
 {
+	const struct weir_device_info device = device_info(t);
 	const struct {
 		const char *name;
 		uint64_t value;
@@ -87,6 +96,7 @@ void nvme_test_expect(struct nvme_test *t)
 		{ "block", t->ns_info.block_bytes },
 		{ "boundary", t->ns_info.boundary_blocks },
 		{ "namespaces", namespaces(t) },
+		{ "node", (uint64_t)device.node },
 	};
 
 	for (unsigned int i = 0; i < t->nr_expectations; i++) {

@@ -21,6 +21,7 @@ struct nvme_test {
 	/* from the command line */
 	const char *address;
 	struct weir_nvme_options options;
+	uint32_t nsid; /* 0: the first namespace */
 	bool no_data; /* the drive keeps nothing */
 	bool is_sim; /* an address that nobody mapped may be tried without harm */
 	const char *expectations[16];
@@ -29,7 +30,7 @@ struct nvme_test {
 	struct weir_nvme *nvme;
 	struct weir_arena *arena;
 	struct weir_nvme_info info;
-	struct weir_nvme_ns *ns; /* the first */
+	struct weir_nvme_ns *ns; /* the one under test */
 	struct weir_nvme_ns_info ns_info;
 	uint64_t seed;
 	struct resources before, after;
@@ -75,7 +76,7 @@ void nvme_test_ok(struct nvme_test *t, struct weir_nvme_qp *qp, const struct wei
 struct weir_nvme_io nvme_test_range(const struct nvme_test *t, uint8_t opcode, uint64_t lba,
 				    uint32_t blocks, const void *data);
 
-/* The most blocks of one I/O of the first namespace. */
+/* The most blocks of one I/O of the namespace under test. */
 uint32_t nvme_test_max_blocks(const struct nvme_test *t);
 
 /* The parts: lists of tests that end with an empty one. */

@@ -7,6 +7,7 @@
  *
  *   --delta N      virtual address less IOVA of the arena
  *   --transport T  how to reach the device
+ *   --namespace N  the namespace under test; the first by default
  *   --no-sgl --shadow --cmb-queues --interrupts   the driver's options of these names
  *   --no-data      the drive keeps nothing: data is not checked
  *
@@ -22,10 +23,15 @@
 static struct nvme_test the_test;
 
 static const struct option long_options[] = {
-	{ "delta", required_argument, NULL, 'd' }, { "transport", required_argument, NULL, 't' },
-	{ "no-sgl", no_argument, NULL, 'g' },	   { "shadow", no_argument, NULL, 's' },
-	{ "cmb-queues", no_argument, NULL, 'c' },  { "interrupts", no_argument, NULL, 'i' },
-	{ "no-data", no_argument, NULL, 'n' },	   { 0 },
+	{ "delta", required_argument, NULL, 'd' },
+	{ "transport", required_argument, NULL, 't' },
+	{ "no-sgl", no_argument, NULL, 'g' },
+	{ "shadow", no_argument, NULL, 's' },
+	{ "cmb-queues", no_argument, NULL, 'c' },
+	{ "interrupts", no_argument, NULL, 'i' },
+	{ "no-data", no_argument, NULL, 'n' },
+	{ "namespace", required_argument, NULL, 'N' },
+	{ 0 },
 };
 
 static bool parse(struct nvme_test *t, int argc, char **argv)
@@ -51,6 +57,9 @@ static bool parse(struct nvme_test *t, int argc, char **argv)
 			break;
 		case 'i':
 			t->options.interrupts = 1;
+			break;
+		case 'N':
+			t->nsid = (uint32_t)strtoul(optarg, NULL, 0);
 			break;
 		case 'n':
 			t->no_data = true;
