@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import re
+import shutil
 import socket
 import sys
 import tempfile
@@ -22,8 +23,10 @@ import debian
 import devices
 import initramfs
 import kernellog
+import kernels
 import machine
 import monitor
+import roots
 import runner
 from cache import Cache, Entry, LabError
 
@@ -116,6 +119,51 @@ class CacheTest(Folder):
     def test_folder_that_qemu_and_overlayfs_cannot_name(self):
         with self.assertRaisesRegex(LabError, "comma"):
             Cache("/tmp/a,b")
+
+
+class RecipeTest(Folder):
+    """A changed recipe is built anew, with what was made from it, and nothing else is."""
+
+    def names(self):
+        cache = Cache(self.folder, may_build=False)
+        entries = [roots.entry(suite) for suite in debian.SUITES]
+        for name in kernels.KERNELS:
+            entries += [kernels.entry(cache, name), initramfs.entry(cache, name)]
+        return {entry.name.rpartition("-")[0]: entry.name for entry in entries}
+
+    def changed_by(self, change):
+        before = self.names()
+        with change:
+            after = self.names()
+        return {name for name in before if before[name] != after[name]}
+
+    def copied(self, module, name, text):
+        """The module's files, with text added to one of them."""
+        folder = self.folder / "files"
+        shutil.copytree(module.HERE, folder, dirs_exist_ok=True)
+        with open(folder / name, "a", encoding="utf-8") as file:
+            file.write(text)
+        return mock.patch.object(module, "HERE", folder)
+
+    def test_packages_of_a_root(self):
+        change = mock.patch.dict(roots.INCLUDE, {"trixie": roots.INCLUDE["trixie"] + ["sl"]})
+        self.assertEqual(
+            self.changed_by(change), {"root-trixie", "initramfs-7.2", "initramfs-7.2-debug"}
+        )
+
+    def test_configuration_of_the_debug_kernel(self):
+        change = self.copied(kernels, "debug-kernel.config", "CONFIG_MD=y\n")
+        self.assertEqual(self.changed_by(change), {"kernel-7.2-debug", "initramfs-7.2-debug"})
+
+    def test_version_of_a_kernel(self):
+        change = mock.patch.dict(kernels.KERNELS, {"6.1": ("bookworm", r"6\.1\.0-9-amd64")})
+        self.assertEqual(self.changed_by(change), {"kernel-6.1", "initramfs-6.1"})
+
+    def test_first_program_of_a_guest(self):
+        change = self.copied(initramfs, "init.sh", "# more\n")
+        self.assertEqual(
+            self.changed_by(change), {f"initramfs-{name}" for name in kernels.KERNELS}
+        )
 
 
 class KernelLogTest(unittest.TestCase):

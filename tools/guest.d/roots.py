@@ -14,10 +14,11 @@ from cache import Entry
 
 HERE = Path(__file__).resolve().parent
 
-# passwd makes the ordinary user; gcc and make build kernel modules.
+# passwd makes the ordinary user; gcc and make build kernel modules; libhugetlbfs-bin has hugeadm,
+# dmsetup and e2fsprogs put drives to use.
 PACKAGES = """
-    busybox-static iproute2 kmod libjansson4 libnuma1 numactl nvme-cli passwd pciutils procps strace
-    udev gcc libc6-dev make pahole
+    busybox-static dmsetup e2fsprogs iproute2 jq kmod libhugetlbfs-bin libjansson4 libnuma1 numactl
+    nvme-cli passwd pciutils procps strace udev gcc libc6-dev make pahole
 """.split()
 DEBUG_KERNEL = "bc bison flex libelf-dev lz4 perl xz-utils".split()
 # apt does not see by itself that QEMU of backports needs the SeaBIOS of backports.
@@ -25,7 +26,7 @@ QEMU = [
     f"{package}/trixie-backports"
     for package in ("qemu-system-x86", "qemu-system-common", "qemu-system-data", "seabios")
 ]
-INCLUDE = {"bookworm": PACKAGES, "trixie": PACKAGES + DEBUG_KERNEL + QEMU}
+INCLUDE = {"bookworm": PACKAGES, "trixie": PACKAGES + ["fio"] + DEBUG_KERNEL + QEMU}
 USER = "lab"
 HOOKS = [f'chroot "$1" useradd --create-home --shell /bin/bash {USER}']
 
