@@ -1,0 +1,33 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# nvme.sh BUILD TRANSPORT...
+#
+# Runs in a guest of the lab: the NVMe driver on drives of all shapes that the lab has, over each transport, as an ordinary
+# user. Root gives the drives away and does nothing else.
+# shellcheck source-path=SCRIPTDIR
+# shellcheck source=../guest.sh
+. "${0%/*}/../guest.sh"
+shift
+
+# What is run how, and what it has to find.
+shapes=(
+  "CMB                 | $nvme0 | --interrupts            | cmb=0x1000000 block=512 namespaces=1 node=-1"
+  "queues in the CMB   | $nvme0 | --cmb-queues            | cmb=0x1000000"
+  "two namespaces      | $nvme1 | --interrupts            | cmb=0 block=512 namespaces=2 node=-1"
+  "PRPs only           | $nvme1 | --no-sgl                | sgl=0"
+  "4 KiB blocks        | $nvme1 | --namespace 2           | block=4096 namespaces=2"
+  "NUMA node 1         | $nvme2 | --interrupts            | node=1"
+)
+
+bind_for_user "$nvme0" "$nvme1" "$nvme2"
+ulimit -l unlimited
+for transport in "$@"; do
+  for shape in "${shapes[@]}"; do
+    IFS='|' read -r name drive options finds <<<"$shape"
+    # shellcheck disable=SC2086 # words
+    check "$transport: ${name%%  *}" as_user timeout 300 "$build/tests/sim/test_nvme_basic" \
+      --transport "$transport" $options $finds $drive
+  done
+done
+finish
