@@ -1,0 +1,125 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# cli.sh BUILD TRANSPORT...
+#
+# Runs in a guest of the lab: the weir command's work on drives and on memory behind a BAR, over each transport, as an
+# ordinary user. Root gives the devices away and does nothing else.
+#
+# cli.sh BUILD perf | data | copy ARGUMENT...
+#
+# The parts, which the user runs in a folder of their own. QEMU's NVMe reports success also for a transfer that the IOMMU
+# refused: what counts is the data, and that what is around it is as before.
+# shellcheck source-path=SCRIPTDIR
+# shellcheck source=../guest.sh
+. "${0%/*}/../guest.sh"
+shift
+
+margin=65536 # bytes on each side of what is written
+
+# perf DEVICE NAMESPACE: I/O of every kind, then such that is checked.
+perf() {
+  local options
+  for options in '--rw read --queue-depth 1' '--rw randread --queue-depth 32' '--rw write --queue-depth 128' \
+    '--rw randwrite --queue-depth 1' '--rw randrw --queue-depth 8 --queues 2 --io-size 16K'; do
+    # shellcheck disable=SC2086 # words
+    "$weir" nvme perf "$1" --namespace "$2" $options --time 0.5 --yes --json |
+      jq -e '.result | .failed == 0 and .error == null and .ios > 0'
+  done
+  for options in write randwrite; do
+    "$weir" nvme perf "$1" --namespace "$2" --rw "$options" --verify --time 1 --yes --json |
+      jq -e '.result | .data == "checked" and .failed == 0 and .error == null and .ios > 0'
+  done
+}
+
+# make_files BYTES: source, random; poison, which differs from it, with room for the margins; expected, the source
+# between margins of poison.
+make_files() {
+  head -c "$1" /dev/urandom >source
+  head -c $(($1 + 2 * margin)) /dev/zero | tr '\0' '\245' >poison
+  { head -c "$margin" poison && cat source && head -c "$margin" poison; } >expected
+}
+
+# write_blocks DEVICE NAMESPACE LBA FILE, and read_blocks, which takes BYTES, too.
+write_blocks() {
+  "$weir" nvme write "$1" --namespace "$2" --lba "$3" --from "$4" --yes
+}
+
+read_blocks() {
+  "$weir" nvme read "$1" --namespace "$2" --lba "$3" --to "$4" --bytes "$5" --force
+}
+
+# data DEVICE NAMESPACE BLOCK LBA BLOCKS: there and back.
+data() {
+  local bytes=$(($3 * $5)) around=$((margin / $3))
+  make_files "$bytes"
+  write_blocks "$1" "$2" $(($4 - around)) poison
+  write_blocks "$1" "$2" "$4" source
+  read_blocks "$1" "$2" "$4" back "$bytes"
+  [ "$(sha256sum <back)" = "$(sha256sum <source)" ]
+  read_blocks "$1" "$2" $(($4 - around)) back $((bytes + 2 * margin))
+  cmp back expected
+}
+
+# copy FROM TO NAMESPACE BLOCK BYTES: from the first namespace of one drive through the memory to one of another.
+copy() {
+  local from=$1 to=$2 to_namespace=$3 to_block=$4 bytes=$5
+  local all=$((bytes + 2 * margin)) offset=$((1 << 20)) source_lba=3 to_lba=1000 spare=100000
+  make_files "$bytes"
+  # Poison in the memory and at the target.
+  write_blocks "$from" 1 "$spare" poison
+  "$weir" p2p copy --nvme "$from" --lba "$spare" --memory "$memory" --offset $((offset - margin)) --bytes "$all"
+  write_blocks "$to" "$to_namespace" $((to_lba - margin / to_block)) poison
+  read_blocks "$to" "$to_namespace" $((to_lba - margin / to_block)) back "$all"
+  cmp back poison
+
+  write_blocks "$from" 1 "$source_lba" source
+  "$weir" p2p copy --nvme "$from" --lba "$source_lba" --memory "$memory" --offset "$offset" --bytes "$bytes" \
+    --to-nvme "$to" --to-namespace "$to_namespace" --to-lba "$to_lba" --yes
+  read_blocks "$to" "$to_namespace" $((to_lba - margin / to_block)) back "$all"
+  cmp back expected
+  read_blocks "$from" 1 "$source_lba" back "$bytes"
+  cmp back source
+
+  # What the memory holds now, by way of the first drive.
+  "$weir" p2p copy --direction from-memory --nvme "$from" --lba "$spare" --memory "$memory" \
+    --offset $((offset - margin)) --bytes "$all" --yes
+  read_blocks "$from" 1 "$spare" back "$all"
+  cmp back expected
+}
+
+# part NAME PART ARGUMENT...: as the user.
+part() {
+  local name=$1
+  shift
+  check "$transport: $name" as_user WEIR_TRANSPORT="$transport" timeout 300 bash "$0" "$build" "$@"
+}
+
+# all TRANSPORT...
+all() {
+  bind_for_user "$nvme0" "$nvme1" "$nvme2" "$memory"
+  ulimit -l unlimited
+  for transport in "$@"; do
+    part 'weir nvme perf' perf "$nvme0" 1
+    part 'weir nvme perf, 4 KiB blocks' perf "$nvme1" 2
+    part 'weir nvme write and read' data "$nvme0" 1 512 8000 16001
+    part 'weir nvme write and read, 4 KiB blocks' data "$nvme1" 2 4096 500 1001
+    part 'weir nvme write and read, NUMA node 1' data "$nvme2" 1 512 8000 16001
+    part 'weir p2p copy below a switch and out of it' copy "$nvme0" "$nvme1" 2 4096 $((4 << 20))
+    part 'weir p2p copy between root ports' copy "$nvme2" "$nvme1" 1 512 $((1 << 20))
+  done
+  finish
+}
+
+case $1 in
+  perf | data | copy)
+    set -ex -o pipefail
+    cd "$(mktemp -d)"
+    ;;
+esac
+case $1 in
+  perf) perf "${@:2}" ;;
+  data) data "${@:2}" ;;
+  copy) copy "${@:2}" ;;
+  *) all "$@" ;;
+esac
