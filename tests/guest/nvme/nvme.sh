@@ -10,14 +10,11 @@
 . "${0%/*}/../guest.sh"
 shift
 
-# What is run how, and what it has to find.
+# What is run how, and what it has to find. All namespaces of a drive are used in each.
 shapes=(
-  "CMB                 | $nvme0 | --interrupts            | cmb=0x1000000 block=512 namespaces=1 node=-1"
-  "queues in the CMB   | $nvme0 | --cmb-queues            | cmb=0x1000000"
-  "two namespaces      | $nvme1 | --interrupts            | cmb=0 block=512 namespaces=2 node=-1"
-  "PRPs only           | $nvme1 | --no-sgl                | sgl=0"
-  "4 KiB blocks        | $nvme1 | --namespace 2           | block=4096 namespaces=2"
-  "NUMA node 1         | $nvme2 | --interrupts            | node=1"
+  "queues in a CMB            | $nvme0 | --interrupts --cmb-queues   | cmb=0x1000000 block=512 sgl=1 node=-1"
+  "namespace of 4 KiB blocks  | $nvme1 | --interrupts --namespace 2  | namespaces=2 block=4096 cmb=0 node=-1"
+  "NUMA node 1, PRPs only     | $nvme2 | --no-sgl                    | block=512 sgl=0 node=1"
 )
 
 bind_for_user "$nvme0" "$nvme1" "$nvme2"

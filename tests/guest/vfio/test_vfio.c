@@ -2,14 +2,16 @@
 /*
  * The framework on PCI functions behind the kernel's VFIO. Everything on the drives is overwritten.
  *
- *   test_vfio TRANSPORT NVME NVME MEMORY UNBOUND [FORBIDDEN]
+ *   test_vfio TRANSPORT NVME NVME MEMORY UNBOUND FORBIDDEN [TEST]
  *
  * MEMORY is QEMU's ivshmem-plain, UNBOUND a function without a driver, FORBIDDEN one that is bound
- * to vfio-pci and whose node this user may not open.
+ * to vfio-pci and whose node this user, unless it is root, may not open. With TEST only that one is
+ * run.
  */
 #include "vfio_test.h"
 
 #include <stdio.h>
+#include <string.h>
 
 struct vfio_test the_vfio_test;
 
@@ -22,16 +24,22 @@ int main(int argc, char **argv)
 	unsigned int nr = 0;
 	int failed;
 
-	if (argc < 6 || argc > 7) {
+	if (argc < 7 || argc > 8) {
 		fprintf(stderr,
-			"usage: test_vfio TRANSPORT NVME NVME MEMORY UNBOUND [FORBIDDEN]\n");
+			"usage: test_vfio TRANSPORT NVME NVME MEMORY UNBOUND FORBIDDEN [TEST]\n");
 		return 2;
 	}
 	the_vfio_test =
 		(struct vfio_test){ argv[1], { argv[2], argv[3] }, argv[4], argv[5], argv[6] };
 	for (unsigned int i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-		for (const struct CMUnitTest *test = parts[i]; test->name; test++)
-			tests[nr++] = *test;
+		for (const struct CMUnitTest *test = parts[i]; test->name; test++) {
+			if (argc < 8 || !strcmp(test->name, argv[7]))
+				tests[nr++] = *test;
+		}
+	}
+	if (!nr) {
+		fprintf(stderr, "there is no test %s\n", argv[7]);
+		return 2;
 	}
 	resources_look(&before);
 	failed = _cmocka_run_group_tests("vfio", tests, nr, NULL, NULL);

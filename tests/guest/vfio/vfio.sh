@@ -55,8 +55,8 @@ test_vfio=$build/tests/guest/vfio/test_vfio
 for transport in "$@"; do
   check "$transport as $guest_user" as_user timeout 300 \
     "$test_vfio" "$transport" "$nvme0" "$nvme1" "$memory" "$unbound" "$nvme2"
-  check "$transport as root" timeout 300 \
-    "$test_vfio" "$transport" "$nvme0" "$nvme1" "$memory" "$unbound"
+  check "$transport as root: reset by the bus" timeout 300 \
+    "$test_vfio" "$transport" "$nvme0" "$nvme1" "$memory" "$unbound" "$nvme2" test_hot_reset
   check "$transport as root: unplug" timeout 300 "${test_vfio}_unplug" "$transport" "$nvme2" \
     "guest-request device_del id=nvme2" "bash $0 $build cut_off" "bash $0 $build plug"
 done

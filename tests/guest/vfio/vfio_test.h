@@ -13,7 +13,7 @@ struct vfio_test {
 	const char *nvme[2]; /* addresses of two NVMe controllers */
 	const char *memory; /* of a device that is memory behind BAR 2 */
 	const char *unbound; /* of a function without a driver */
-	const char *forbidden; /* of one whose node this user may not open; NULL: there is none */
+	const char *forbidden; /* of one whose node this user, unless it is root, may not open */
 };
 
 extern struct vfio_test the_vfio_test;
