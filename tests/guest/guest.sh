@@ -36,6 +36,12 @@ check() {
   return 1
 }
 
+# skip NAME REASON: says what is not checked here, and why.
+skip() {
+  checks=$((checks + 1))
+  echo "ok $checks - $1 # SKIP $2"
+}
+
 # finish: the plan, and the script's status.
 finish() {
   echo "1..$checks"

@@ -57,7 +57,12 @@ for transport in "$@"; do
     "$test_vfio" "$transport" "$nvme0" "$nvme1" "$memory" "$unbound" "$nvme2"
   check "$transport as root: reset by the bus" timeout 300 \
     "$test_vfio" "$transport" "$nvme0" "$nvme1" "$memory" "$unbound" "$nvme2" test_hot_reset
-  check "$transport as root: unplug" timeout 300 "${test_vfio}_unplug" "$transport" "$nvme2" \
-    "guest-request device_del id=nvme2" "bash $0 $build cut_off" "bash $0 $build plug"
+  if [ -e /proc/lockdep ]; then
+    skip "$transport as root: unplug" \
+      "after a reset by the bus the kernel's VFIO takes its locks in another order here, which lockdep reports"
+  else
+    check "$transport as root: unplug" timeout 300 "${test_vfio}_unplug" "$transport" "$nvme2" \
+      "guest-request device_del id=nvme2" "bash $0 $build cut_off" "bash $0 $build plug"
+  fi
 done
 finish
