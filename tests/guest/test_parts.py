@@ -214,6 +214,26 @@ class KernelLogTest(unittest.TestCase):
         self.assertEqual([finding.kind for finding in found], ["WARN", "WARN", "DMAR fault"])
         self.assertEqual(found[0].lines, report[:3])
 
+    LOCKS = """[   71.3] WARNING: possible circular locking dependency detected
+[   71.3] 7.2.12-weir-debug #1 Not tainted
+[   71.3] ------------------------------------------------------
+[   71.3] irq/35-pciehp/64 is trying to acquire lock:
+[   71.3] ff11 (&ctrl->reset_lock){.+.+}-{4:4}, at: pciehp_unconfigure_device+0x1dc/0x3a0
+[   71.3]
+               but task is already holding lock:
+[   71.3] ff82 (pci_rescan_remove_lock){+.+.}-{4:4}, at: pci_lock_rescan_remove+0x12/0x20
+[   71.3] the existing dependency chain (in reverse order) is:
+[   71.3]  </TASK>"""
+
+    def test_reports_about_the_kernel_itself_are_known(self):
+        self.assertIn("hot-plug", kernellog.known(kernellog.scan(self.LOCKS)[0]))
+        for part, other in (("(&ctrl->", "(&weir->"), ("(pci_rescan_", "(weir_")):
+            found = kernellog.scan(self.LOCKS.replace(part, other))
+            self.assertEqual([finding.kind for finding in found], ["lockdep"])
+            self.assertIsNone(kernellog.known(found[0]))
+        for line in self.BAD.values():
+            self.assertIsNone(kernellog.known(kernellog.scan(line)[0]))
+
     def test_endless_report_is_cut(self):
         found = kernellog.scan(self.BAD["WARN"] + "\n[    4.1] f" * 1000 + "\n" + self.BAD["UBSAN"])
         self.assertEqual([finding.kind for finding in found], ["WARN", "UBSAN"])
@@ -313,6 +333,11 @@ class JudgeTest(Folder):
     def test_findings_fail_the_run(self):
         self.assertEqual(self.judge(0, self.FAULT), runner.FINDINGS)
         self.assertEqual(self.judge(7, self.FAULT), 7)
+
+    def test_known_reports_fail_no_run(self):
+        self.assertEqual(self.judge(0, KernelLogTest.LOCKS), 0)
+        more = KernelLogTest.LOCKS + "\n" + KernelLogTest.BAD["WARN"]
+        self.assertEqual(self.judge(0, more), runner.FINDINGS)
 
     def test_expected_fault(self):
         self.assertEqual(self.judge(0, self.FAULT, expect_dmar_fault=True), 0)

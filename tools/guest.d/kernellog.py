@@ -10,6 +10,7 @@ Finding = namedtuple("Finding", "kind lines")
 DMAR = "DMAR fault"
 TRACE = r"---\[ end trace|</TASK>"
 LONGEST = 50
+KNOWN_LINES = 12
 
 # The first report whose pattern is found in a line names its kind; it goes on to the line that ends
 # it, if any.
@@ -55,11 +56,35 @@ REPORTS = [
     )
 ]
 
+# Reports about the kernels themselves: what is wrong, and what the first lines of such a report have
+# to say, all of it. They fail no run. Lockdep is off after its first report.
+KNOWN = [
+    (
+        "hot-plug of PCIe ports takes its two locks in both orders",
+        "lockdep",
+        (
+            r"pciehp/\d+ is trying to acquire lock",
+            r"\(&ctrl->reset_lock\).* at: pciehp_unconfigure_device\+",
+            r"already holding lock",
+            r"\(pci_rescan_remove_lock\).* at: pci_lock_rescan_remove\+",
+        ),
+    ),
+]
+
 STAMP = re.compile(r"^\[ *\d+\.\d+\](\[ *[TC]\d+\])? ")
 
 
 def report_in(line):
     return next((report for report in REPORTS if report.starts.search(line)), None)
+
+
+def known(finding):
+    """What is wrong with the kernel itself, if this is a report that says so; else None."""
+    lines = "\n".join(finding.lines[:KNOWN_LINES])
+    for about, kind, patterns in KNOWN:
+        if finding.kind == kind and all(re.search(pattern, lines) for pattern in patterns):
+            return about
+    return None
 
 
 def scan(text):

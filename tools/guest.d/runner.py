@@ -177,6 +177,9 @@ def judge(guest, in_time):
     faults = [finding for finding in findings if finding.kind == kernellog.DMAR]
     if job.expect_dmar_fault:
         findings = [finding for finding in findings if finding not in faults]
+    for finding in filter(kernellog.known, findings):
+        say(f"kernel log: {finding.kind}, known: {kernellog.known(finding)}")
+    findings = [finding for finding in findings if not kernellog.known(finding)]
     for finding in findings:
         say(f"kernel log: {finding.kind}")
         print("\n".join("    " + line for line in finding.lines), file=sys.stderr)
