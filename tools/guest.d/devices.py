@@ -121,4 +121,11 @@ SETS = {
         arguments=[*INTEL, *OTHERS],
         drives={},
     ),
+    "none": Set(
+        about="no devices and no IOMMU, for those of --vfio-user",
+        cpu="max",
+        kernel_arguments="",
+        arguments=[],
+        drives={},
+    ),
 }

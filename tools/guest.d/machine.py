@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The emulated machine: QEMU's command line around a device set."""
 
+import json
+
 import initramfs
 import kernels
 import roots
@@ -18,8 +20,7 @@ KERNEL_ARGUMENTS = (
 # that ports use PCIe's own, as servers do; its tables also take long to read in emulation.
 MACHINE = """
     -machine q35 -accel tcg,thread=multi -smp 2,sockets=2,cores=1 -m 3G
-    -object memory-backend-ram,id=node0,size=1536M -numa node,nodeid=0,memdev=node0,cpus=0
-    -object memory-backend-ram,id=node1,size=1536M -numa node,nodeid=1,memdev=node1,cpus=1
+    -numa node,nodeid=0,memdev=node0,cpus=0 -numa node,nodeid=1,memdev=node1,cpus=1
     -global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off
     -nodefaults -display none -no-reboot
 """.split()
@@ -50,6 +51,21 @@ def shares(folders):
     return argv
 
 
+def memory(backend):
+    """A memory backend for each node."""
+    return [word for node in (0, 1) for word in ("-object", f"{backend},id=node{node},size=1536M")]
+
+
+def vfio_user(sockets):
+    """A device for each server of vfio-user, in the first slots that are free."""
+    argv = []
+    for number, path in enumerate(sockets):
+        device = {"driver": "vfio-user-pci", "id": f"vfio-user{number}"}
+        device["socket"] = {"type": "unix", "path": str(path)}
+        argv += ["-device", json.dumps(device)]
+    return argv
+
+
 def channels(request_fd, monitor_fd):
     """The guest's request port and the runner's monitor; one more monitor in the run's folder."""
     return f"""
@@ -69,7 +85,10 @@ def command_line(cache, job, run_folder, request_fd, monitor_fd):
     initial = cache.get(initramfs.entry(cache, job.kernel)) / "initramfs"
     arguments = [KERNEL_ARGUMENTS, job.devices.kernel_arguments, *job.append]
     argv, environment = emulator(cache)
+    # Servers map the guest's memory. Others get what costs less.
+    argv += memory("memory-backend-memfd,share=on" if job.vfio_user else "memory-backend-ram")
     argv += [*MACHINE, "-cpu", job.devices.cpu, *job.devices.arguments]
+    argv += vfio_user(job.vfio_user)
     argv += ["-kernel", kernels.image(kernel), "-initrd", initial, "-append", " ".join(arguments)]
     argv += ["-serial", "mon:stdio" if job.interactive else "file:console.log"]
     argv += shares(

@@ -41,6 +41,7 @@ class Job:
     work: Path
     user: str = "root"
     append: list = field(default_factory=list)
+    vfio_user: list = field(default_factory=list)
     seconds: float = 120
     drives: Path = None
     interactive: bool = False
