@@ -69,15 +69,21 @@ static const char *const fault_tokens[] = {
 };
 static_assert(ARRAY_SIZE(fault_tokens) == ARRAY_SIZE(fault_names) + 1, "a token for each name");
 
+/* All names do not fit in an error's text: it lists those of the device, or those of the server. */
 static int unknown_fault(const char *name, struct weir_error *err)
 {
-	char known[WEIR_ERROR_TEXT];
+	static const char server[] = "server-";
+	bool ask_server = !strncmp(name, server, strlen(server));
+	char known[WEIR_ERROR_TEXT] = "";
 	size_t used = 0;
 
-	for (unsigned int i = 0; fault_tokens[i] && used < sizeof(known); i++)
-		used += (size_t)snprintf(known + used, sizeof(known) - used, " %s",
-					 fault_tokens[i]);
-	return weir_error_set(err, -EINVAL, "fault \"%.40s\" is not one of%s", name, known);
+	for (unsigned int i = 0; fault_tokens[i] && used < sizeof(known); i++) {
+		if (ask_server == !strncmp(fault_tokens[i], server, strlen(server)))
+			used += (size_t)snprintf(known + used, sizeof(known) - used, " %s",
+						 fault_tokens[i]);
+	}
+	return weir_error_set(err, -EINVAL, "fault \"%.40s\" is not one of%s%s", name, known,
+			      ask_server ? "" : " server-*");
 }
 
 static int set_fault(unsigned int index, const char *value, struct sim_nvme_options *options,

@@ -93,6 +93,34 @@ static void test_parse_refused(void **state)
 	}
 }
 
+/* The list of what there is comes whole, however long the wrong name is. */
+static void test_parse_unknown(void **state)
+{
+	static const struct {
+		const char *spec, *end;
+	} cases[] = {
+		{ "x", " stuck-ready stuck-disable ignore-abort server-*" },
+		{ "serve", " ignore-abort server-*" },
+		{ "0123456789012345678901234567890123456789012345678901234567890123456789",
+		  " ignore-abort server-*" },
+		{ "server-", " server-wrong-id-after server-error-after" },
+		{ "server-0123456789012345678901234567890123456789012345678901234567890123456789",
+		  " server-error-after" },
+	};
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct sim_nvme_options options = SIM_NVME_OPTIONS_INIT;
+		struct weir_error err = { 0 };
+		size_t length, end = strlen(cases[i].end);
+
+		assert_int_equal(sim_nvme_parse_faults(cases[i].spec, &options, &err), -EINVAL);
+		length = strlen(err.text);
+		assert_true(length > end);
+		assert_string_equal(err.text + length - end, cases[i].end);
+	}
+}
+
 static unsigned int run_read(struct host *host)
 {
 	return host_run(host, 1, host_rw(NVME_IO_READ, 0, 8));
@@ -359,19 +387,13 @@ static void test_stuck(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_parse),
-		cmocka_unit_test(test_parse_refused),
-		cmocka_unit_test(test_drop_and_abort),
-		cmocka_unit_test(test_ignore_abort),
-		cmocka_unit_test(test_dropped_end),
-		cmocka_unit_test(test_delay),
-		cmocka_unit_test(test_status),
-		cmocka_unit_test(test_command_ids),
-		cmocka_unit_test(test_duplicate_without_room),
-		cmocka_unit_test(test_unplug),
-		cmocka_unit_test(test_truncate),
-		cmocka_unit_test(test_fatal),
-		cmocka_unit_test(test_stuck),
+		cmocka_unit_test(test_parse),	      cmocka_unit_test(test_parse_refused),
+		cmocka_unit_test(test_parse_unknown), cmocka_unit_test(test_drop_and_abort),
+		cmocka_unit_test(test_ignore_abort),  cmocka_unit_test(test_dropped_end),
+		cmocka_unit_test(test_delay),	      cmocka_unit_test(test_status),
+		cmocka_unit_test(test_command_ids),   cmocka_unit_test(test_duplicate_without_room),
+		cmocka_unit_test(test_unplug),	      cmocka_unit_test(test_truncate),
+		cmocka_unit_test(test_fatal),	      cmocka_unit_test(test_stuck),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
