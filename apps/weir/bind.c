@@ -126,36 +126,54 @@ static const char *member_role(const struct set *set, const char *member, const 
 	return "IN THE WAY";
 }
 
-/* Shows all members of a function's group. Returns how many are in the way; `first` and `others`
- * are for the message. */
-static unsigned int show_group(const struct bind *bind, const struct set *set, const char *group,
-			       char *first, size_t first_bytes, char *others, size_t others_bytes)
-{
-	unsigned int nr, blockers = 0;
-	char **members = pci_group_members(bind->root, group, &nr);
-	char driver[64], address[PCI_ADDRESS_BYTES];
-	size_t used = 0;
+/* The members of a group that keep it from being viable, for a message. */
+struct blockers {
+	unsigned int nr;
+	char first[100];
+	char operands[104]; /* their addresses, each with a blank in front */
+	bool all; /* they are all there */
+};
 
+static void add_blocker(struct blockers *blockers, const char *member, const char *driver)
+{
+	char address[PCI_ADDRESS_BYTES];
+	size_t used = strlen(blockers->operands);
+
+	if (!blockers->nr++)
+		snprintf(blockers->first, sizeof(blockers->first), "%.40s is bound to %.40s",
+			 member, driver);
+	/* A member can be of another bus. */
+	if (pci_parse_address(member, address) &&
+	    used + 1 + strlen(address) < sizeof(blockers->operands))
+		snprintf(blockers->operands + used, sizeof(blockers->operands) - used, " %s",
+			 address);
+	else
+		blockers->all = false;
+}
+
+/* Shows all members of a function's group. */
+static void show_group(const struct bind *bind, const struct set *set, const char *group,
+		       struct blockers *blockers)
+{
+	unsigned int nr;
+	char **members = pci_group_members(bind->root, group, &nr);
+	char driver[64];
+
+	*blockers = (struct blockers){ .all = true };
 	fprintf(bind->out, "IOMMU group %s:\n", group);
 	for (unsigned int i = 0; i < nr; i++) {
 		pci_group_member_driver(bind->root, group, members[i], driver, sizeof(driver));
 		fprintf(bind->out, "  %-14s %-12s %s\n", members[i], *driver ? driver : "-",
 			member_role(set, members[i], driver));
-		if (set_has(set, members[i]) || !pci_driver_is_in_the_way(driver))
-			continue;
-		if (!blockers++)
-			snprintf(first, first_bytes, "%.40s is bound to %.40s", members[i], driver);
-		if (pci_parse_address(members[i], address) && used + 32 < others_bytes)
-			used += (size_t)snprintf(others + used, others_bytes - used, " %s",
-						 address);
+		if (!set_has(set, members[i]) && pci_driver_is_in_the_way(driver))
+			add_blocker(blockers, members[i], driver);
 	}
 	tree_free_names(members);
-	return blockers;
 }
 
 static int check_groups(const struct bind *bind, const struct set *set, struct weir_error *err)
 {
-	char first[100], others[120] = "";
+	struct blockers blockers;
 
 	for (unsigned int i = 0; i < set->nr; i++) {
 		const struct pci_function *function = &set->functions[i];
@@ -163,13 +181,20 @@ static int check_groups(const struct bind *bind, const struct set *set, struct w
 
 		for (unsigned int j = 0; j < i; j++)
 			shown = shown || !strcmp(set->functions[j].group, function->group);
-		if (shown || !show_group(bind, set, function->group, first, sizeof(first), others,
-					 sizeof(others)))
+		if (shown)
 			continue;
+		show_group(bind, set, function->group, &blockers);
+		if (!blockers.nr)
+			continue;
+		if (!blockers.all)
+			return fail(err, -EPERM,
+				    "IOMMU group %s would not be viable: %s; all %u that are in "
+				    "the way, shown above, have to leave their drivers",
+				    function->group, blockers.first, blockers.nr);
 		return fail(err, -EPERM,
 			    "IOMMU group %s would not be viable: %s; bind all of it with "
 			    "'weir bind %s%s'",
-			    function->group, first, function->address, others);
+			    function->group, blockers.first, function->address, blockers.operands);
 	}
 	return 0;
 }

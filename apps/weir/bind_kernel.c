@@ -32,7 +32,8 @@ static int kernel_write(void *ctx, const char *root, const char *path, const cha
 
 static int kernel_load(void *ctx, const char *module)
 {
-	const char *const argv[] = { "/sbin/modprobe", "--", module, NULL };
+	/* Quiet about a module that is not there: the caller says so. */
+	const char *const argv[] = { "/sbin/modprobe", "-q", "--", module, NULL };
 
 	(void)ctx;
 	return run(argv);

@@ -237,6 +237,25 @@ static void test_group(void **state)
 	assert_driver(OTHER, "vfio-pci");
 }
 
+/* A command that would not be enough is not printed. */
+static void test_group_large(void **state)
+{
+	char address[PCI_ADDRESS_BYTES];
+
+	(void)state;
+	for (unsigned int i = 0; i < 8; i++) {
+		snprintf(address, sizeof(address), "0000:05:00.%u", i);
+		pci_put(address, "0x020000\n", "igb", "13");
+	}
+	assert_int_equal(run(bind_functions, FAR, NULL), -EPERM);
+	assert_text("0000:05:00.0 is bound to igb; all 8 that are in the way, shown above, have "
+		    "to leave their drivers");
+	tree_put_link(GROUPS "/12/devices/dma1/driver", "../drivers/plain");
+	assert_int_equal(run(bind_functions, ADDRESS, OTHER), -EPERM);
+	assert_text("dma1 is bound to plain; all 1 that");
+	assert_int_equal(machine.writes, 0);
+}
+
 static void test_refusals(void **state)
 {
 	(void)state;
@@ -527,6 +546,7 @@ int main(void)
 		MACHINE_TEST(test_unbind_without_state),
 		MACHINE_TEST(test_old_driver_unloaded),
 		MACHINE_TEST(test_group),
+		MACHINE_TEST(test_group_large),
 		MACHINE_TEST(test_refusals),
 		MACHINE_TEST(test_no_module),
 		MACHINE_TEST(test_restores_after_failure),
