@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Who may open the nodes of a bound function. /dev/vfio/GROUP and /dev/vfio/devices/vfioN go to one
- * user or group. /dev/iommu is everybody's who has such a node; by itself it gives no access to any
- * device, so it is opened to all, as the kernel does with /dev/vfio/vfio.
+ * user or group. With them goes a node that all functions share, /dev/vfio/vfio or /dev/iommu; by
+ * itself it gives no access to any device, so it is opened to all. The kernel does so with the
+ * first.
  */
 #include "bind.h"
 #include "fail.h"
@@ -113,16 +114,16 @@ static int give(const struct bind *bind, const char *path, struct weir_error *er
 }
 
 /* The wider access of a node of all devices is never narrowed. */
-static int give_iommu(const struct bind *bind, struct weir_error *err)
+static int give_shared(const struct bind *bind, const char *path, struct weir_error *err)
 {
 	struct stat status;
 	int rc;
 
-	if (!tree_stat(bind->root, "/dev/iommu", &status) || (status.st_mode & 0666) == 0666)
+	if (!tree_stat(bind->root, path, &status) || (status.st_mode & 0666) == 0666)
 		return 0;
-	rc = change_node(bind, "/dev/iommu", (uid_t)-1, (gid_t)-1, 0666, err);
+	rc = change_node(bind, path, (uid_t)-1, (gid_t)-1, 0666, err);
 	if (!rc)
-		fprintf(bind->out, "/dev/iommu: open to all, as /dev/vfio/vfio is\n");
+		fprintf(bind->out, "%s: open to all; it gives access to no device\n", path);
 	return rc;
 }
 
@@ -141,6 +142,8 @@ int bind_give_access(const struct bind *bind, const struct pci_function *functio
 	snprintf(folder, sizeof(folder), PCI_DEVICES "/%s/vfio-dev", function->address);
 	if (tree_stat(bind->root, group, &status)) {
 		rc = give(bind, group, err);
+		if (!rc)
+			rc = give_shared(bind, "/dev/vfio/vfio", err);
 		given++;
 	}
 	nodes = tree_names(bind->root, folder, "vfio", &nr);
@@ -150,7 +153,7 @@ int bind_give_access(const struct bind *bind, const struct pci_function *functio
 			continue;
 		rc = give(bind, path, err);
 		if (!rc)
-			rc = give_iommu(bind, err);
+			rc = give_shared(bind, "/dev/iommu", err);
 		given++;
 	}
 	tree_free_names(nodes);

@@ -65,15 +65,20 @@ static const json_t *first_obstacle(const json_t *findings)
 	return NULL;
 }
 
-static void put_in_front(const json_t *finding, struct weir_error *err)
+/* A command that is cut would be worse than none. */
+static void put_in_front(const char *address, const json_t *finding, struct weir_error *err)
 {
 	const char *text = json_string_value(json_object_get(finding, "text"));
 	const char *fix = json_string_value(json_object_get(finding, "fix"));
-	char before[WEIR_ERROR_TEXT];
+	char before[WEIR_ERROR_TEXT], mend[WEIR_ERROR_TEXT] = "";
 
 	memcpy(before, err->text, sizeof(before));
-	snprintf(err->text, sizeof(err->text), "%s%s%s (%s)", text, *fix ? "; as root: " : "", fix,
-		 before);
+	if (*fix && strlen(text) + strlen("; as root: ") + strlen(fix) < sizeof(err->text))
+		snprintf(mend, sizeof(mend), "; as root: %s", fix);
+	else if (*fix)
+		snprintf(mend, sizeof(mend), "; 'weir doctor %s' says what mends it", address);
+	snprintf(err->text, sizeof(err->text), "%.*s%s (%s)",
+		 (int)(sizeof(err->text) - 1 - strlen(mend)), text, mend, before);
 }
 
 void doctor_explain(const char *root, const char *address, struct weir_error *err)
@@ -90,7 +95,7 @@ void doctor_explain(const char *root, const char *address, struct weir_error *er
 	doctor_run_device(&doctor, plain);
 	finding = first_obstacle(doctor.findings);
 	if (finding)
-		put_in_front(finding, err);
+		put_in_front(plain, finding, err);
 	json_decref(doctor.findings);
 	who_end(&who);
 }

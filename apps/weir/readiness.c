@@ -7,10 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static void set(struct readiness *readiness, enum readiness_state state, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static void set(struct readiness *readiness, enum readiness_state state, const char *format, ...)
+void readiness_set(struct readiness *readiness, enum readiness_state state, const char *format, ...)
 {
 	va_list args;
 
@@ -20,8 +17,7 @@ static void set(struct readiness *readiness, enum readiness_state state, const c
 	va_end(args);
 }
 
-/* "weir bind ADDRESS OTHER... --user NAME": without the user where root is asked about. */
-static void set_bind_fix(struct readiness *readiness, const struct who *who, const char *others)
+void readiness_set_bind_fix(struct readiness *readiness, const struct who *who, const char *others)
 {
 	const struct pci_function *function = &readiness->function;
 
@@ -71,90 +67,39 @@ static bool one_in_use(const char *root, const char *addresses, char *address, c
 	return false;
 }
 
-static bool has_node(const char *root, const char *path)
-{
-	struct stat status;
-
-	return tree_stat(root, path, &status);
-}
-
-/* /dev/vfio/devices/vfioN of a bound function; false without one. */
-static bool find_cdev(const char *root, const char *address, char *path, size_t bytes)
-{
-	char folder[64];
-	unsigned int nr;
-	char **names;
-
-	snprintf(folder, sizeof(folder), PCI_DEVICES "/%s/vfio-dev", address);
-	names = tree_names(root, folder, "vfio", &nr);
-	snprintf(path, bytes, "/dev/vfio/devices/%s", nr ? names[0] : "");
-	tree_free_names(names);
-	return nr && has_node(root, path);
-}
-
-static void examine_nodes(const char *root, const struct who *who, struct readiness *readiness)
-{
-	const struct pci_function *function = &readiness->function;
-	char group_node[64], cdev_node[300];
-	bool group, cdev, may_group, may_cdev;
-
-	snprintf(group_node, sizeof(group_node), "/dev/vfio/%s", function->group);
-	group = has_node(root, group_node) && has_node(root, "/dev/vfio/vfio");
-	cdev = find_cdev(root, function->address, cdev_node, sizeof(cdev_node)) &&
-	       has_node(root, "/dev/iommu");
-	may_group = group && who_may_open(who, root, group_node) &&
-		    who_may_open(who, root, "/dev/vfio/vfio");
-	may_cdev = cdev && who_may_open(who, root, cdev_node) &&
-		   who_may_open(who, root, "/dev/iommu");
-	if (may_group || may_cdev) {
-		set(readiness, READINESS_READY, "ready: %s%s%s", may_cdev ? "cdev" : "",
-		    may_cdev && may_group ? ", " : "", may_group ? "group" : "");
-		return;
-	}
-	if (!group && !cdev) {
-		set(readiness, READINESS_NO_NODE,
-		    "bound to %s, but %s is not there: udev has not made it, or it is not passed "
-		    "into this container",
-		    function->driver, group_node);
-		return;
-	}
-	set(readiness, READINESS_NO_PERMISSION, "user %s may not open %s", who->name,
-	    group ? group_node : cdev_node);
-	set_bind_fix(readiness, who, "");
-}
-
 static void examine_binding(const char *root, const struct who *who, struct readiness *readiness)
 {
 	const struct pci_function *function = &readiness->function;
-	char first[100], others[160], busy[PCI_ADDRESS_BYTES], why[IN_USE_TEXT];
+	char first[100], others[420], busy[PCI_ADDRESS_BYTES], why[IN_USE_TEXT];
 	bool bindable = find_others(root, function, first, sizeof(first), others, sizeof(others));
 	bool bound = pci_driver_is_vfio(function->driver);
 
 	if (!bound && in_use(root, function->address, why)) {
-		set(readiness, READINESS_IN_USE, "in use: %s", why);
+		readiness_set(readiness, READINESS_IN_USE, "in use: %s", why);
 		return;
 	}
 	if (*first) {
-		set(readiness, READINESS_GROUP, "IOMMU group %s is not viable: %s", function->group,
-		    first);
+		readiness_set(readiness, READINESS_GROUP, "IOMMU group %s is not viable: %s",
+			      function->group, first);
 		if (!bindable)
 			return;
 		if (one_in_use(root, others, busy, why))
-			set(readiness, READINESS_IN_USE,
-			    "IOMMU group %s is not viable: %s is in "
-			    "use: %s",
-			    function->group, busy, why);
+			readiness_set(readiness, READINESS_IN_USE,
+				      "IOMMU group %s is not viable: %s is in "
+				      "use: %s",
+				      function->group, busy, why);
 		else
-			set_bind_fix(readiness, who, others);
+			readiness_set_bind_fix(readiness, who, others);
 		return;
 	}
 	if (!bound) {
-		set(readiness, READINESS_NOT_BOUND, "%s%s", *function->driver ? "bound to " : "",
-		    *function->driver ? function->driver : "bound to no driver");
-		set_bind_fix(readiness, who, "");
+		readiness_set(readiness, READINESS_NOT_BOUND, "%s%s",
+			      *function->driver ? "bound to " : "",
+			      *function->driver ? function->driver : "bound to no driver");
+		readiness_set_bind_fix(readiness, who, "");
 		return;
 	}
-	examine_nodes(root, who, readiness);
+	readiness_examine_nodes(root, who, readiness);
 }
 
 void readiness_examine(const char *root, const struct who *who, const char *address,
@@ -164,13 +109,13 @@ void readiness_examine(const char *root, const struct who *who, const char *addr
 
 	*readiness = (struct readiness){ 0 };
 	if (!pci_function_read(root, address, function))
-		set(readiness, READINESS_MISSING,
-		    "there is no such PCI function; 'weir ls' lists them");
+		readiness_set(readiness, READINESS_MISSING,
+			      "there is no such PCI function; 'weir ls' lists them");
 	else if (pci_function_is_bridge(function))
-		set(readiness, READINESS_BRIDGE, "a bridge, nothing that Weir can drive");
+		readiness_set(readiness, READINESS_BRIDGE, "a bridge, nothing that Weir can drive");
 	else if (!*function->group)
-		set(readiness, READINESS_NO_IOMMU,
-		    "in no IOMMU group: the IOMMU is off, or does not reach it");
+		readiness_set(readiness, READINESS_NO_IOMMU,
+			      "in no IOMMU group: the IOMMU is off, or does not reach it");
 	else
 		examine_binding(root, who, readiness);
 }

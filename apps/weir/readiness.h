@@ -23,11 +23,28 @@ struct readiness {
 	enum readiness_state state;
 	struct pci_function function;
 	char text[240]; /* without the address: "bound to nvme" */
-	char fix[240]; /* for a root shell; "" when no command does it */
+	char fix[512]; /* for a root shell; "" when no command does it */
 };
 
 /* Only the first thing in the way is reported. `address` is of the form that /sys uses. */
 void readiness_examine(const char *root, const struct who *who, const char *address,
 		       struct readiness *readiness);
+
+/*
+ * What makes a node that the kernel has and /dev lacks: its numbers are in /sys.
+ *
+ * @param numbers  file of /sys with them: "/sys/class/misc/vfio/dev"
+ * @param[out] fix  for a root shell; "" when the kernel has no such node either
+ */
+void readiness_make_node_fix(const char *root, const char *node, const char *numbers, mode_t mode,
+			     char *fix, size_t bytes);
+
+/* readiness.c and readiness_nodes.c between themselves. */
+void readiness_set(struct readiness *readiness, enum readiness_state state, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/* "weir bind ADDRESS OTHER... --user NAME": without the user where root is asked about. */
+void readiness_set_bind_fix(struct readiness *readiness, const struct who *who, const char *others);
+/* Of a function that is bound, in a group that is viable. */
+void readiness_examine_nodes(const char *root, const struct who *who, struct readiness *readiness);
 
 #endif

@@ -334,6 +334,8 @@ static void test_access(void **state)
 	tree_put("/dev/vfio/devices/vfio4", "");
 	tree_put("/dev/vfio/devices/vfio5", "");
 	tree_put("/dev/iommu", "");
+	tree_put("/dev/vfio/vfio", "");
+	assert_int_equal(chmod(tree_path("/dev/vfio/vfio"), 0600), 0);
 	assert_int_equal(chmod(tree_path("/dev/vfio/12"), 0640), 0);
 	assert_int_equal(chmod(tree_path("/dev/vfio/devices/vfio5"), 0640), 0);
 	assert_ok(run(bind_functions, FAR, NULL));
@@ -343,6 +345,8 @@ static void test_access(void **state)
 	assert_true(tree_stat(tree_root, "/dev/vfio/devices/vfio4", &status));
 	assert_int_equal(status.st_mode & 0777, 0600);
 	assert_true(tree_stat(tree_root, "/dev/iommu", &status));
+	assert_int_equal(status.st_mode & 0777, 0666);
+	assert_true(tree_stat(tree_root, "/dev/vfio/vfio", &status));
 	assert_int_equal(status.st_mode & 0777, 0666);
 	/* Others' nodes are left alone. */
 	assert_true(tree_stat(tree_root, "/dev/vfio/12", &status));

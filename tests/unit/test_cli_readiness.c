@@ -101,6 +101,29 @@ static void test_group(void **state)
 		     "IOMMU group 12 is not viable: dma; reboot is bound to plain", "");
 }
 
+static void test_node_missing(void **state)
+{
+	(void)state;
+	tree_put("/sys/class/vfio/12/dev", "240:7\n");
+	tree_put("/sys/class/misc/vfio/dev", "10:196\n");
+	tree_take("/dev/vfio/12");
+	assert_state(&ann, READINESS_NO_NODE,
+		     "bound to vfio-pci, but /dev/vfio/12 is not there: udev has not made it, or "
+		     "it is not passed into this container",
+		     "mkdir -p /dev/vfio && mknod -m 600 /dev/vfio/12 c 240 7");
+	tree_put("/dev/vfio/12", "");
+	tree_take("/dev/vfio/vfio");
+	assert_state(&root_user, READINESS_NO_NODE,
+		     "bound to vfio-pci, but /dev/vfio/vfio is not there: udev has not made it, or "
+		     "it is not passed into this container",
+		     "mkdir -p /dev/vfio && mknod -m 666 /dev/vfio/vfio c 10 196");
+	/* The other way is enough. */
+	tree_put(PCI "/" ADDRESS "/vfio-dev/vfio0/dev", "511:0\n");
+	tree_put("/dev/vfio/devices/vfio0", "");
+	tree_put("/dev/iommu", "");
+	assert_state(&root_user, READINESS_READY, "ready: cdev", "");
+}
+
 static void test_no_node(void **state)
 {
 	(void)state;
@@ -108,9 +131,15 @@ static void test_no_node(void **state)
 	assert_state(&root_user, READINESS_READY, "ready: group", "");
 	assert_state(&ann, READINESS_NO_PERMISSION, "user ann may not open /dev/vfio/12",
 		     "weir bind " ADDRESS " --user ann");
+	/* The node is the user's, the one that all devices share is not. */
+	assert_int_equal(chmod(tree_path("/dev/vfio/12"), 0666), 0);
+	assert_int_equal(chmod(tree_path("/dev/vfio/vfio"), 0600), 0);
+	assert_state(&ann, READINESS_NO_PERMISSION, "user ann may not open /dev/vfio/vfio",
+		     "weir bind " ADDRESS " --user ann");
 	tree_take("/dev/vfio/12");
 	readiness_examine(tree_root, &ann, ADDRESS, &readiness);
 	assert_int_equal(readiness.state, READINESS_NO_NODE);
+	assert_string_equal(readiness.fix, "");
 }
 
 static void test_others(void **state)
@@ -209,6 +238,23 @@ static void test_explain(void **state)
 	assert_int_equal(strlen(err.text), sizeof(err.text) - 1);
 }
 
+/* A command that does not fit is not cut: it would do something else. */
+static void test_explain_long(void **state)
+{
+	struct weir_error err = { .code = -EIO, .text = "cannot open" };
+	char address[PCI_ADDRESS_BYTES];
+
+	(void)state;
+	for (unsigned int i = 0; i < 16; i++) {
+		snprintf(address, sizeof(address), "0000:04:%02x.%u", i / 8, i % 8);
+		pci_put(address, "0x020000\n", "a-driver-with-quite-a-long-name", "12");
+	}
+	doctor_explain(tree_root, ADDRESS, &err);
+	assert_non_null(strstr(err.text, "0000:04:00.0 is bound to a-driver"));
+	assert_non_null(strstr(err.text, "; 'weir doctor " ADDRESS "' says what mends it"));
+	assert_null(strstr(err.text, "weir bind"));
+}
+
 static void test_describe(void **state)
 {
 	json_t *object, *link;
@@ -270,6 +316,7 @@ int main(void)
 		MACHINE_TEST(test_group),	  MACHINE_TEST(test_no_node),
 		MACHINE_TEST(test_others),	  MACHINE_TEST(test_doctor),
 		MACHINE_TEST(test_doctor_module), MACHINE_TEST(test_explain),
+		MACHINE_TEST(test_explain_long),  MACHINE_TEST(test_node_missing),
 		MACHINE_TEST(test_describe),	  cmocka_unit_test(test_addresses),
 	};
 
