@@ -27,13 +27,17 @@ void doctor_report(struct doctor *doctor, const char *id, enum doctor_severity s
 
 void doctor_run(struct doctor *doctor)
 {
+	bool iommu, vfio;
+
 	doctor_check_memory(doctor);
 	doctor_check_memlock(doctor);
 	doctor_check_limits(doctor);
 	doctor_check_hugepages(doctor);
-	doctor_check_iommu(doctor);
-	doctor_check_vfio(doctor);
-	doctor_check_bound(doctor);
+	iommu = doctor_check_iommu(doctor);
+	vfio = doctor_check_vfio(doctor);
+	/* Without these none can be opened, for a reason that has been told. */
+	if (iommu && vfio)
+		doctor_check_bound(doctor);
 	doctor_check_numa(doctor);
 	doctor_check_cpu(doctor);
 }

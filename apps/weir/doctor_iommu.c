@@ -7,18 +7,25 @@
 #include <string.h>
 
 #define GRUB_LINE "GRUB_CMDLINE_LINUX"
+#define ACPI_TABLES "/sys/firmware/acpi/tables"
 
-/* Whether a kernel parameter is on the command line, as a whole word. */
-static bool has_parameter(const char *cmdline, const char *parameter)
+/* Whether a kernel parameter NAME=VALUE[,VALUE...] on the command line has a value. */
+static bool has_value(const char *cmdline, const char *name, const char *value)
 {
-	size_t length = strlen(parameter);
+	size_t name_length = strlen(name), length = strlen(value);
 
-	for (const char *at = cmdline; (at = strstr(at, parameter)); at += length) {
-		bool starts = at == cmdline || at[-1] == ' ';
-		bool ends = at[length] == '\0' || at[length] == ' ' || at[length] == '\n';
+	for (const char *at = cmdline; (at = strstr(at, name)); at += name_length) {
+		const char *each = at + name_length;
 
-		if (starts && ends)
-			return true;
+		if ((at != cmdline && at[-1] != ' ') || *each != '=')
+			continue;
+		while (*each == '=' || *each == ',') {
+			size_t found = strcspn(++each, ", \n");
+
+			if (found == length && !strncmp(each, value, length))
+				return true;
+			each += found;
+		}
 	}
 	return false;
 }
@@ -26,13 +33,11 @@ static bool has_parameter(const char *cmdline, const char *parameter)
 /* The parameter that keeps the IOMMU off, or NULL. */
 static const char *switched_off_by(const char *cmdline)
 {
-	static const char *const parameters[] = { "intel_iommu=off", "amd_iommu=off", "iommu=off" };
-
-	for (unsigned int i = 0; i < 3; i++) {
-		if (has_parameter(cmdline, parameters[i]))
-			return parameters[i];
-	}
-	return NULL;
+	if (has_value(cmdline, "intel_iommu", "off"))
+		return "intel_iommu=off";
+	if (has_value(cmdline, "amd_iommu", "off"))
+		return "amd_iommu=off";
+	return has_value(cmdline, "iommu", "off") ? "iommu=off" : NULL;
 }
 
 /* Where firmware or, in a guest, the hypervisor has to offer an IOMMU first. */
@@ -49,10 +54,27 @@ static void report_not_offered(struct doctor *doctor, bool guest, const char *na
 			      name);
 }
 
+/* On the kernel's command line, or the default, the IOMMU is not asked for. */
+static void report_not_asked_for(struct doctor *doctor, const char *more)
+{
+	doctor_report(doctor, "iommu-off", DOCTOR_PROBLEM, DOCTOR_BLOCKS_HARDWARE,
+		      "sed -i '/intel_iommu=on/!s/^" GRUB_LINE "=\"/&intel_iommu=on /' "
+		      "/etc/default/grub && "
+		      "update-grub",
+		      "the IOMMU is off: start the kernel with intel_iommu=on and reboot%s", more);
+}
+
 static void report_off(struct doctor *doctor, const char *cmdline, const char *cpu)
 {
-	bool intel = strstr(cpu, "GenuineIntel") != NULL;
 	bool guest = strstr(cpu, " hypervisor") != NULL;
+	bool intel = strstr(cpu, "GenuineIntel") != NULL;
+	bool asked = has_value(cmdline, "intel_iommu", "on");
+	struct stat status;
+	/* Firmware describes an IOMMU that it offers: a virtual machine may have Intel's on any
+	 * CPU. */
+	bool dmar = tree_stat(doctor->root, ACPI_TABLES "/DMAR", &status);
+	bool ivrs = tree_stat(doctor->root, ACPI_TABLES "/IVRS", &status);
+	bool acpi = tree_stat(doctor->root, ACPI_TABLES, &status);
 	const char *off = switched_off_by(cmdline);
 	char fix[256];
 
@@ -64,21 +86,21 @@ static void report_off(struct doctor *doctor, const char *cmdline, const char *c
 			      "the IOMMU is off because the kernel was started with %s; remove it "
 			      "and reboot",
 			      off);
-		return;
-	}
-	if (!intel || has_parameter(cmdline, "intel_iommu=on")) {
+	} else if (dmar && !asked) {
+		report_not_asked_for(doctor, "");
+	} else if (dmar || ivrs) {
+		doctor_report(doctor, "iommu-off", DOCTOR_PROBLEM, DOCTOR_BLOCKS_HARDWARE, "",
+			      "the firmware offers an IOMMU, and the kernel does not use it: "
+			      "\"dmesg | grep -e DMAR -e AMD-Vi\" says why");
+	} else if (intel && !asked && !acpi) {
+		report_not_asked_for(doctor,
+				     guest ? " (and give this virtual machine an IOMMU)" : "");
+	} else {
 		report_not_offered(doctor, guest,
 				   intel			 ? "VT-d"
 				   : strstr(cpu, "AuthenticAMD") ? "AMD-Vi"
 								 : "the IOMMU");
-		return;
 	}
-	doctor_report(doctor, "iommu-off", DOCTOR_PROBLEM, DOCTOR_BLOCKS_HARDWARE,
-		      "sed -i '/intel_iommu=on/!s/^" GRUB_LINE "=\"/&intel_iommu=on /' "
-		      "/etc/default/grub && "
-		      "update-grub",
-		      "the IOMMU is off: start the kernel with intel_iommu=on and reboot%s",
-		      guest ? " (and give this virtual machine an IOMMU)" : "");
 }
 
 bool doctor_check_iommu(struct doctor *doctor)

@@ -16,6 +16,7 @@
 #define DMA_ENTRY_LIMIT "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
 #define USUAL_DMA_ENTRIES 65535
 #define HUGEPAGES "hugepages/hugepages-2048kB"
+#define NUMA_FILE "/etc/sysctl.d/80-weir-numa.conf"
 #define NODES "/sys/devices/system/node"
 
 /* Memory, and a kernel that can populate it (MADV_POPULATE_WRITE came with 5.14). */
@@ -187,7 +188,8 @@ void doctor_check_numa(struct doctor *doctor)
 	if (nr > 1 && tree_number(doctor->root, &balancing, "/proc/sys/kernel/numa_balancing") &&
 	    balancing)
 		doctor_report(doctor, "numa-balancing", DOCTOR_NOTE, DOCTOR_BLOCKS_NOTHING,
-			      "sysctl -w kernel.numa_balancing=0",
+			      "echo 'kernel.numa_balancing = 0' > " NUMA_FILE
+			      " && sysctl -q -p " NUMA_FILE,
 			      "automatic NUMA balancing is on: it interrupts polling threads with "
 			      "page faults");
 }

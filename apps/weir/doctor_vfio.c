@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "doctor.h"
+#include "readiness.h"
 #include "tree.h"
 
 #include <stdio.h>
@@ -72,6 +73,22 @@ bool doctor_vfio_is_available(const struct doctor *doctor)
 	return find_vfio_pci(doctor, release) != MODULE_ABSENT;
 }
 
+/* Neither way into VFIO is there: makes the first that the kernel has. */
+static void report_no_nodes(struct doctor *doctor)
+{
+	char fix[120];
+
+	readiness_make_node_fix(doctor->root, "/dev/vfio/vfio", "/sys/class/misc/vfio/dev", 0666,
+				fix, sizeof(fix));
+	if (!*fix)
+		readiness_make_node_fix(doctor->root, "/dev/iommu", "/sys/class/misc/iommu/dev",
+					0666, fix, sizeof(fix));
+	doctor_report(doctor, "vfio-nodes-missing", DOCTOR_PROBLEM, DOCTOR_BLOCKS_HARDWARE, fix,
+		      "neither /dev/vfio/vfio nor /dev/iommu is there: %s",
+		      *fix ? "udev has not made them, or they are not passed into this container"
+			   : "the kernel offers VFIO by neither");
+}
+
 /* Which transports the device nodes offer. */
 static bool check_nodes(struct doctor *doctor)
 {
@@ -84,11 +101,7 @@ static bool check_nodes(struct doctor *doctor)
 			      "VFIO is there through %s%s%s", type1 ? "/dev/vfio/vfio" : "",
 			      type1 && iommufd ? " and " : "", iommufd ? "/dev/iommu" : "");
 	else
-		doctor_report(
-			doctor, "vfio-nodes-missing", DOCTOR_PROBLEM, DOCTOR_BLOCKS_HARDWARE,
-			"modprobe vfio",
-			"neither /dev/vfio/vfio nor /dev/iommu is there: the kernel's VFIO is "
-			"not loaded, or not passed into this container");
+		report_no_nodes(doctor);
 	return type1 || iommufd;
 }
 

@@ -185,6 +185,45 @@ static void test_iommu_not_in_guest(void **state)
 	assert_fault("iommu-off", "problem", "");
 }
 
+#define SWITCH_ON \
+	"sed -i '/intel_iommu=on/!s/^GRUB_CMDLINE_LINUX=\"/&intel_iommu=on /' " \
+	"/etc/default/grub && update-grub"
+
+/* What the firmware describes counts, whatever the CPU is. */
+static void test_iommu_in_firmware(void **state)
+{
+	(void)state;
+	take_iommu();
+	tree_put("/sys/firmware/acpi/tables/DSDT", "");
+	tree_put("/proc/cmdline", "quiet\n");
+	assert_fault("iommu-off", "problem", "");
+	assert_non_null(strstr(member(only_fault(), "text"), "VT-d is off in the firmware"));
+	tree_put("/sys/firmware/acpi/tables/DMAR", "");
+	assert_fault("iommu-off", "problem", SWITCH_ON);
+	tree_put("/proc/cpuinfo", "vendor_id\t: AuthenticAMD\nflags\t\t: fpu hypervisor vme\n");
+	assert_fault("iommu-off", "problem", SWITCH_ON);
+	/* It has been asked for, among other things. */
+	tree_put("/proc/cmdline", "intel_iommu=sm_off,on quiet\n");
+	assert_fault("iommu-off", "problem", "");
+	assert_non_null(strstr(member(only_fault(), "text"), "dmesg"));
+	tree_put("/proc/cmdline", "intel_iommu=sm_on,off\n");
+	assert_non_null(strstr(member(only_fault(), "text"), "started with intel_iommu=off"));
+	tree_put("/proc/cmdline", "quiet\n");
+	tree_take("/sys/firmware/acpi/tables/DMAR");
+	tree_put("/sys/firmware/acpi/tables/IVRS", "");
+	assert_fault("iommu-off", "problem", "");
+	assert_non_null(strstr(member(only_fault(), "text"), "dmesg"));
+}
+
+/* A device that nobody could open is not reported as well. */
+static void test_iommu_off_with_bound_device(void **state)
+{
+	(void)state;
+	take_iommu();
+	tree_take("/dev/vfio/12");
+	assert_fault("iommu-off", "problem", "");
+}
+
 static void test_vfio_not_loaded(void **state)
 {
 	(void)state;
@@ -203,9 +242,26 @@ static void test_vfio_not_loaded(void **state)
 	/* Built in: only the nodes are missing. */
 	tree_put("/lib/modules/6.1.0-18-amd64/modules.builtin",
 		 "kernel/drivers/vfio/pci/vfio-pci.ko\n");
-	assert_fault("vfio-nodes-missing", "problem", "modprobe vfio");
+	assert_fault("vfio-nodes-missing", "problem", "");
 	tree_put("/dev/iommu", "");
 	assert_null(only_fault());
+}
+
+/* What the kernel has can be made again; with its devices there is no more than the one finding. */
+static void test_vfio_nodes(void **state)
+{
+	(void)state;
+	tree_take("/dev/vfio/vfio");
+	tree_put("/sys/class/misc/vfio/dev", "10:196\n");
+	assert_fault("vfio-nodes-missing", "problem",
+		     "mkdir -p /dev/vfio && mknod -m 666 /dev/vfio/vfio c 10 196");
+	tree_take("/sys/class/misc/vfio/dev");
+	tree_put("/sys/class/misc/iommu/dev", "10:123\n");
+	assert_fault("vfio-nodes-missing", "problem",
+		     "mkdir -p /dev && mknod -m 666 /dev/iommu c 10 123");
+	/* No numbers of a device. */
+	tree_put("/sys/class/misc/iommu/dev", "x; reboot\n");
+	assert_fault("vfio-nodes-missing", "problem", "");
 }
 
 static void become_user(void)
@@ -289,7 +345,9 @@ static void test_numa(void **state)
 {
 	(void)state;
 	tree_put("/proc/sys/kernel/numa_balancing", "1\n");
-	assert_fault("numa-balancing", "note", "sysctl -w kernel.numa_balancing=0");
+	assert_fault("numa-balancing", "note",
+		     "echo 'kernel.numa_balancing = 0' > /etc/sysctl.d/80-weir-numa.conf && "
+		     "sysctl -q -p /etc/sysctl.d/80-weir-numa.conf");
 	tree_put("/proc/sys/kernel/numa_balancing", "0\n");
 	tree_put(NODE1 "/meminfo", "Node 1 MemTotal: 0 kB\n");
 	assert_fault("numa-node-empty", "note", "");
@@ -359,7 +417,10 @@ int main(void)
 		MACHINE_TEST(test_iommu_switched_off),
 		MACHINE_TEST(test_iommu_off_in_firmware),
 		MACHINE_TEST(test_iommu_not_in_guest),
+		MACHINE_TEST(test_iommu_in_firmware),
+		MACHINE_TEST(test_iommu_off_with_bound_device),
 		MACHINE_TEST(test_vfio_not_loaded),
+		MACHINE_TEST(test_vfio_nodes),
 		MACHINE_TEST(test_vfio_permission),
 		MACHINE_TEST(test_unsafe_mode),
 		MACHINE_TEST(test_memlock),
