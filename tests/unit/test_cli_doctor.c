@@ -363,6 +363,62 @@ static void test_governor(void **state)
 	assert_non_null(strstr(member(only_fault(), "text"), "1 of 2 CPUs is powersave"));
 }
 
+static void put_idle_state(const char *name, const char *latency)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), CPU0 "/cpuidle/%s/latency", name);
+	tree_put(path, latency);
+	snprintf(path, sizeof(path), CPU0 "/cpuidle/%s/name", name);
+	tree_put(path, "C6\n");
+	snprintf(path, sizeof(path), CPU0 "/cpuidle/%s/disable", name);
+	tree_put(path, "0\n");
+}
+
+static void test_idle(void **state)
+{
+	(void)state;
+	put_idle_state("state0", "0\n");
+	put_idle_state("state1", "20\n");
+	assert_null(only_fault());
+	put_idle_state("state2", "133\n");
+	assert_fault("cpu-idle", "note",
+		     "for d in /sys/devices/system/cpu/cpu*/cpuidle/state*; do "
+		     "[ $(cat $d/latency) -le 20 ] || echo 1 > $d/disable; done");
+	assert_non_null(strstr(member(only_fault(), "text"), "133 us to leave its idle state C6"));
+	tree_put(CPU0 "/cpuidle/state2/disable", "1\n");
+	assert_null(only_fault());
+}
+
+#define MASK_FIX(mask) \
+	"for f in /proc/irq/default_smp_affinity /proc/irq/*/smp_affinity; do echo " mask \
+	" > $f; done 2>/dev/null; true"
+
+static void test_isolated(void **state)
+{
+	(void)state;
+	tree_put("/sys/devices/system/cpu/isolated", "\n");
+	tree_put("/proc/irq/default_smp_affinity", "ff\n");
+	assert_null(only_fault());
+	tree_put("/sys/devices/system/cpu/isolated", "2-3,7\n");
+	assert_fault("cpu-interrupts", "note", MASK_FIX("00000073"));
+	tree_put("/proc/irq/default_smp_affinity", "73\n");
+	assert_null(only_fault());
+	tree_put("/sys/devices/system/cpu/isolated", "33\n");
+	assert_null(only_fault());
+	tree_put("/proc/irq/default_smp_affinity", "f,ffffffff\n");
+	assert_fault("cpu-interrupts", "note", MASK_FIX("0000000d,ffffffff"));
+	/* All are: no mask is left. */
+	tree_put("/sys/devices/system/cpu/isolated", "0-35\n");
+	assert_fault("cpu-interrupts", "note", "");
+	/* No mask, and no list. */
+	tree_put("/proc/irq/default_smp_affinity", "f,,f\n");
+	assert_null(only_fault());
+	tree_put("/proc/irq/default_smp_affinity", "f\n");
+	tree_put("/sys/devices/system/cpu/isolated", "all\n");
+	assert_null(only_fault());
+}
+
 static void test_blocks_everything(void **state)
 {
 	(void)state;
@@ -428,6 +484,8 @@ int main(void)
 		MACHINE_TEST(test_dma_entries),
 		MACHINE_TEST(test_numa),
 		MACHINE_TEST(test_governor),
+		MACHINE_TEST(test_idle),
+		MACHINE_TEST(test_isolated),
 		MACHINE_TEST(test_blocks_everything),
 		MACHINE_TEST(test_empty_tree),
 		MACHINE_TEST(test_nonsense),
