@@ -128,9 +128,11 @@ int bind_driver_take(const struct bind *bind, const struct pci_function *functio
 {
 	struct bind_state before = { 0 };
 	struct weir_error second;
-	int rc;
+	int rc = 0;
 
-	rc = bind_state_save(bind->root, function);
+	/* At boot, that no driver has it yet means nothing: it is the kernel's choice later. */
+	if (!bind->boot || *function->driver)
+		rc = bind_state_save(bind->root, function);
 	if (rc)
 		return fail(err, rc, "cannot write " BIND_STATE_FOLDER "/%s.json: %s",
 			    function->address, strerror(-rc));

@@ -384,6 +384,20 @@ static void test_boot(void **state)
 	assert_driver(OTHER, "nvme");
 }
 
+/* The rule came before any driver: which it would have had is the kernel's choice. */
+static void test_boot_without_driver(void **state)
+{
+	(void)state;
+	pci_put_driver(FAR, "");
+	tree_put(PCI "/" FAR "/driver_override", "vfio-pci\n");
+	bind.boot = true;
+	assert_ok(run(bind_functions, FAR, NULL));
+	assert_driver(FAR, "vfio-pci");
+	bind.boot = false;
+	assert_ok(run(unbind_functions, FAR, NULL));
+	assert_driver(FAR, "nvme");
+}
+
 /* What udev's rule runs: gives access to what is bound, binds nothing. */
 static void test_nodes(void **state)
 {
@@ -558,6 +572,7 @@ int main(void)
 		MACHINE_TEST(test_access),
 		MACHINE_TEST(test_access_link),
 		MACHINE_TEST(test_boot),
+		MACHINE_TEST(test_boot_without_driver),
 		MACHINE_TEST(test_nodes),
 		cmocka_unit_test(test_find_access),
 		MACHINE_TEST(test_persist),
