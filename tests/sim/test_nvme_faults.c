@@ -312,6 +312,31 @@ static void test_reset_without_owner(void **state)
 	end(f);
 }
 
+/* The device is reset, and the driver was not asked. No command has to grow old for it to notice.
+ */
+static void test_reset_by_others(void **state)
+{
+	const struct load_options options = { .depth = 16, .seed = 9, .no_events = true };
+	struct fixture *f = begin("--size 64M", &options, 1);
+	struct load *load = &f->loads[0];
+	uint64_t was;
+
+	(void)state;
+	start_threads(f);
+	WAIT_FOR(f, atomic_load(&load->progress) > 100 && atomic_load(&load->outstanding));
+	assert_int_equal(weir_device_reset(f->drive.dev, &f->drive.err), 0);
+	WAIT_FOR(f, f->resets_needed == 1);
+	check_failure(f, -EIO, "by somebody else");
+	assert_int_equal(weir_nvme_reset(f->drive.nvme, LONG_MS, &f->drive.err), 0);
+	was = atomic_load(&load->progress);
+	WAIT_FOR(f, atomic_load(&load->progress) > was + 100);
+	assert_int_equal(f->resets_needed, 1);
+	load_stop(load);
+	assert_true(load->reset > 0);
+	assert_true(load_verify(load));
+	end(f);
+}
+
 static void test_stuck_ready(void **state)
 {
 	struct drive *drive = calloc(1, sizeof(*drive));
@@ -388,12 +413,19 @@ static void test_truncated_registers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_dropped),	      cmocka_unit_test(test_delayed),
-		cmocka_unit_test(test_wrong_status),  cmocka_unit_test(test_wrong_cid),
-		cmocka_unit_test(test_duplicate_cid), cmocka_unit_test(test_fatal),
-		cmocka_unit_test(test_ignored_abort), cmocka_unit_test(test_reset_without_owner),
-		cmocka_unit_test(test_stuck_ready),   cmocka_unit_test(test_stuck_disable),
-		cmocka_unit_test(test_unplug),	      cmocka_unit_test(test_truncated_registers),
+		cmocka_unit_test(test_dropped),
+		cmocka_unit_test(test_delayed),
+		cmocka_unit_test(test_wrong_status),
+		cmocka_unit_test(test_wrong_cid),
+		cmocka_unit_test(test_duplicate_cid),
+		cmocka_unit_test(test_fatal),
+		cmocka_unit_test(test_ignored_abort),
+		cmocka_unit_test(test_reset_without_owner),
+		cmocka_unit_test(test_reset_by_others),
+		cmocka_unit_test(test_stuck_ready),
+		cmocka_unit_test(test_stuck_disable),
+		cmocka_unit_test(test_unplug),
+		cmocka_unit_test(test_truncated_registers),
 	};
 
 	drive_warm_up();

@@ -16,6 +16,7 @@
 #define DEFAULT_ARENA_BYTES (UINT64_C(64) << 20)
 #define MAX_PAGE_SHIFT 16
 #define PCI_CLASS_NVME 0x010802
+#define PCI_CONFIG_REVISION 0x08 /* PCI 3.0 §6.1 */
 
 int nvme_options_check(struct weir_nvme_options *options, const struct weir_nvme_options *from,
 		       struct weir_error *err)
@@ -100,6 +101,31 @@ int nvme_read_caps(struct weir_nvme *nvme, struct weir_error *err)
 	return 0;
 }
 
+/*
+ * While the kernel resets a device, for an administrator or after an error of the bus, its
+ * registers read all ones as if it were gone. Configuration space is then not to be had before the
+ * reset is over, so that after reading it the register tells. And where registers of a device that
+ * is gone read as something else, configuration space reads all ones.
+ */
+int nvme_read_status(struct weir_nvme *nvme, uint32_t *csts)
+{
+	uint32_t revision = 0;
+	int rc;
+
+	rc = weir_device_read32(nvme->dev, 0, NVME_REG_CSTS, csts);
+	if (rc || (*csts != UINT32_MAX && *csts & NVME_CSTS_RDY))
+		return rc;
+	rc = weir_device_read(nvme->dev, WEIR_REGION_CONFIG, PCI_CONFIG_REVISION, &revision,
+			      sizeof(revision), NULL);
+	if (!rc && revision == UINT32_MAX)
+		rc = -ENODEV;
+	if (!rc)
+		rc = weir_device_read32(nvme->dev, 0, NVME_REG_CSTS, csts);
+	if (!rc && *csts == UINT32_MAX)
+		rc = -ENODEV;
+	return rc;
+}
+
 static void sleep_us(unsigned int us)
 {
 	struct timespec pause = { .tv_nsec = us * 1000L };
@@ -117,13 +143,10 @@ static int wait_status(struct weir_nvme *nvme, uint32_t mask, uint32_t value, un
 	int rc;
 
 	for (;;) {
-		rc = weir_device_read32(nvme->dev, 0, NVME_REG_CSTS, &csts);
+		rc = nvme_read_status(nvme, &csts);
 		if (rc)
 			return weir_error_set(err, rc, "the controller is gone while it should %s",
 					      what);
-		if (csts == UINT32_MAX)
-			return weir_error_set(err, -ENODEV,
-					      "the controller is gone: CSTS reads all ones");
 		if ((csts & mask) == value)
 			return 0;
 		if ((csts & NVME_CSTS_CFS) && (mask & value & NVME_CSTS_RDY))
@@ -152,10 +175,12 @@ static unsigned int ready_ms(const struct weir_nvme *nvme)
 
 int nvme_disable(struct weir_nvme *nvme, struct weir_error *err)
 {
-	uint32_t cc;
+	uint32_t cc, csts;
 	int rc;
 
-	rc = weir_device_read32(nvme->dev, 0, NVME_REG_CC, &cc);
+	rc = nvme_read_status(nvme, &csts);
+	if (!rc)
+		rc = weir_device_read32(nvme->dev, 0, NVME_REG_CC, &cc);
 	if (!rc && (cc & NVME_CC_EN)) {
 		/* Base §3.1.3.5: EN must not be cleared before a preceding enable has finished. */
 		struct weir_error ignored;

@@ -8,21 +8,29 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* A fatal status, or a device that reads all ones. */
+/* A fatal status, a device that somebody else has reset, or one that is gone. */
 static void check_status(struct weir_nvme *nvme)
 {
 	struct weir_error why;
 	uint32_t csts;
 
-	if (weir_device_read32(nvme->dev, 0, NVME_REG_CSTS, &csts) || csts == UINT32_MAX) {
+	if (nvme_read_status(nvme, &csts)) {
 		weir_error_set(&why, -ENODEV, "the device is gone");
 		nvme_fail(nvme, &why);
-	} else if ((csts & NVME_CSTS_CFS) && !atomic_load(&nvme->reset_needed)) {
-		weir_error_set(&nvme->trouble, -EIO,
-			       "the controller reports a fatal status (CSTS %08" PRIx32 ")", csts);
-		nvme_dump(nvme);
-		atomic_store(&nvme->reset_needed, true);
+		return;
 	}
+	if (atomic_load(&nvme->reset_needed) ||
+	    (csts & (NVME_CSTS_CFS | NVME_CSTS_RDY)) == NVME_CSTS_RDY)
+		return;
+	weir_error_set(
+		&nvme->trouble, -EIO,
+		csts & NVME_CSTS_CFS
+			? "the controller reports a fatal status (CSTS %08" PRIx32 ")"
+			: "the controller was stopped or reset by somebody else (CSTS %08" PRIx32
+			  ")",
+		csts);
+	nvme_dump(nvme);
+	atomic_store(&nvme->reset_needed, true);
 }
 
 /* Reading the log page that an event names lets the controller report that kind of event again

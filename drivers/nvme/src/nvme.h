@@ -282,6 +282,7 @@ static inline uint64_t nvme_load_once(const void *from)
 }
 
 /* controller.c: with the lock held, or before anybody else knows the controller */
+int nvme_read_status(struct weir_nvme *nvme, uint32_t *csts); /* -ENODEV: it is gone */
 int nvme_disable(struct weir_nvme *nvme, struct weir_error *err);
 int nvme_enable(struct weir_nvme *nvme, struct weir_error *err);
 int nvme_start(struct weir_nvme *nvme, struct weir_error *err); /* enable, features, events */
