@@ -42,6 +42,15 @@ int vfio_failed(struct vfio_device *vdev, int error, struct weir_error *err, con
 	return weir_error_set(err, -EIO, "%s: %s: %s", vdev->place.address, what, strerror(error));
 }
 
+static bool all_ones(const uint8_t *data, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i++) {
+		if (data[i] != 0xff)
+			return false;
+	}
+	return true;
+}
+
 /* The kernel does 1, 2 and 4 bytes as one access, 8 if it is Linux 6.11 or later. */
 int vfio_read(struct weir_device *dev, unsigned int region, uint64_t offset, void *data,
 	      size_t bytes, struct weir_error *err)
@@ -59,6 +68,9 @@ int vfio_read(struct weir_device *dev, unsigned int region, uint64_t offset, voi
 					   (unsigned long long)offset, region);
 		done += (size_t)got;
 	}
+	/* The kernel makes ones up for a device that is gone, which is then known at once. */
+	if (region == WEIR_REGION_CONFIG && all_ones(data, bytes) && !vfio_check_presence(vdev))
+		return device_gone_error(dev, err);
 	return 0;
 }
 
