@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One face for the kernels' differences. Every #if on the kernel is in this folder; what is decided
+ * on (WEIR_HAVE_...) comes from compat/probe. Each function behaves as on the newest kernel.
+ *
+ * Threads, locks and contexts are those of the kernel function behind each.
+ */
+#ifndef WEIR_COMPAT_H
+#define WEIR_COMPAT_H
+
+#include <linux/device.h>
+#include <linux/dma-buf.h>
+#include <linux/err.h>
+#include <linux/eventfd.h>
+#include <linux/huge_mm.h>
+#include <linux/iommu.h>
+#include <linux/irqdomain.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/pci.h>
+
+#include "compat/probed.h"
+
+#if WEIR_HAVE_PFN_T
+#include <linux/pfn_t.h>
+#endif
+
+/* The name of a symbol namespace, without quotes. */
+#if WEIR_HAVE_IMPORT_NS_BARE
+#define WEIR_IMPORT_NS(name) MODULE_IMPORT_NS(name)
+#else
+#define WEIR_IMPORT_NS(name) MODULE_IMPORT_NS(#name)
+#endif
+
+/* The first parameter's type of a class's devnode(). */
+#if WEIR_HAVE_DEVNODE_CONST
+#define weir_devnode_device const struct device
+#else
+#define weir_devnode_device struct device
+#endif
+
+/* dev: any device of the group that the domain is for. An ERR_PTR on failure, never NULL. */
+static inline struct iommu_domain *weir_compat_domain_alloc(struct device *dev)
+{
+#if WEIR_HAVE_IOMMU_PAGING_DOMAIN_ALLOC
+	return iommu_paging_domain_alloc(dev);
+#else
+	struct iommu_domain *domain = iommu_domain_alloc(dev->bus);
+
+	return domain ? domain : ERR_PTR(-ENOMEM);
+#endif
+}
+
+static inline int weir_compat_iommu_map(struct iommu_domain *domain, unsigned long iova,
+					phys_addr_t address, size_t size, int prot, gfp_t gfp)
+{
+#if WEIR_HAVE_IOMMU_MAP_GFP
+	return iommu_map(domain, iova, address, size, prot, gfp);
+#else
+	if (!gfpflags_allow_blocking(gfp))
+		return iommu_map_atomic(domain, iova, address, size, prot);
+	return iommu_map(domain, iova, address, size, prot);
+#endif
+}
+
+#if !WEIR_HAVE_IOMMU_GROUP_ISOLATED_MSI
+static inline int weir_compat_remaps_interrupts(struct device *dev, void *unused)
+{
+	return device_iommu_capable(dev, IOMMU_CAP_INTR_REMAP) ? 0 : -EPERM;
+}
+#endif
+
+/* No device of the group can raise an interrupt that is not its own. */
+static inline bool weir_compat_isolated_msi(struct iommu_group *group)
+{
+#if WEIR_HAVE_IOMMU_GROUP_ISOLATED_MSI
+	return iommu_group_has_isolated_msi(group);
+#else
+	return irq_domain_check_msi_remap() ||
+	       !iommu_group_for_each_dev(group, NULL, weir_compat_remaps_interrupts);
+#endif
+}
+
+/*
+ * Pins with FOLL_LONGTERM, which flags must hold. The caller holds the mm's mmap_lock for reading
+ * and keeps holding it: 6.1 refuses to give it up for a long-term pin.
+ */
+static inline long weir_compat_pin_remote(struct mm_struct *mm, unsigned long start,
+					  unsigned long count, unsigned int flags,
+					  struct page **pages)
+{
+#if WEIR_HAVE_PIN_REMOTE_VMAS
+	return pin_user_pages_remote(mm, start, count, flags, pages, NULL, NULL);
+#else
+	return pin_user_pages_remote(mm, start, count, flags, pages, NULL);
+#endif
+}
+
+/* The caller holds the mmap_lock for writing, or the VMA is not yet visible (mmap()). */
+static inline void weir_compat_vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
+{
+#if WEIR_HAVE_VM_FLAGS_SET
+	vm_flags_set(vma, flags);
+#else
+	vma->vm_flags |= flags;
+#endif
+}
+
+/*
+ * BARs are mapped by huge entries only where huge_fault() takes an order: WEIR_HUGE_FAULT says
+ * whether the next two functions are there.
+ */
+#define WEIR_HUGE_FAULT (WEIR_HAVE_HUGE_FAULT_ORDER && IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+
+#if WEIR_HUGE_FAULT
+static inline vm_fault_t weir_compat_insert_pmd(struct vm_fault *vmf, unsigned long pfn)
+{
+#if WEIR_HAVE_PFN_T
+	return vmf_insert_pfn_pmd(vmf, __pfn_to_pfn_t(pfn, PFN_DEV), vmf->flags & FAULT_FLAG_WRITE);
+#else
+	return vmf_insert_pfn_pmd(vmf, pfn, vmf->flags & FAULT_FLAG_WRITE);
+#endif
+}
+
+#ifdef CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD
+static inline vm_fault_t weir_compat_insert_pud(struct vm_fault *vmf, unsigned long pfn)
+{
+#if WEIR_HAVE_PFN_T
+	return vmf_insert_pfn_pud(vmf, __pfn_to_pfn_t(pfn, PFN_DEV), vmf->flags & FAULT_FLAG_WRITE);
+#else
+	return vmf_insert_pfn_pud(vmf, pfn, vmf->flags & FAULT_FLAG_WRITE);
+#endif
+}
+#endif
+#endif
+
+/* Adds one to the eventfd's count. Any context. */
+static inline void weir_compat_eventfd_signal(struct eventfd_ctx *ctx)
+{
+#if WEIR_HAVE_EVENTFD_SIGNAL_COUNT
+	eventfd_signal(ctx, 1);
+#else
+	eventfd_signal(ctx);
+#endif
+}
+
+/* The member of struct dma_buf_attach_ops that an exporter's notification calls. */
+#if WEIR_HAVE_DMA_BUF_INVALIDATE
+#define weir_attach_notify invalidate_mappings
+#else
+#define weir_attach_notify move_notify
+#endif
+
+/* Calls every importer of the buffer. Its dma_resv is held. */
+static inline void weir_compat_dma_buf_notify(struct dma_buf *buffer)
+{
+#if WEIR_HAVE_DMA_BUF_INVALIDATE
+	dma_buf_invalidate_mappings(buffer);
+#else
+	dma_buf_move_notify(buffer);
+#endif
+}
+
+/*
+ * Whether an exporter needs pin() and unpin() to be notified about (6.x): without them its core
+ * maps at attach, once and for all.
+ */
+#define WEIR_DMA_BUF_NEEDS_PIN WEIR_HAVE_DMA_BUF_PIN_IS_DYNAMIC
+
+/* MSI-X vectors can be allocated while others are in use. */
+static inline bool weir_compat_msix_dynamic(struct pci_dev *pdev)
+{
+#if WEIR_HAVE_MSIX_ALLOC_AT
+	return pci_msix_can_alloc_dyn(pdev);
+#else
+	return false;
+#endif
+}
+
+/* Allocates the vector at index of enabled MSI-X: its Linux interrupt, or a negative errno. */
+static inline int weir_compat_msix_alloc_at(struct pci_dev *pdev, unsigned int index)
+{
+#if WEIR_HAVE_MSIX_ALLOC_AT
+	struct msi_map map = pci_msix_alloc_irq_at(pdev, index, NULL);
+
+	return map.index < 0 ? map.index : map.virq;
+#else
+	return -EOPNOTSUPP;
+#endif
+}
+
+/* Gives back what weir_compat_msix_alloc_at() returned for the index. Its handler is freed. */
+static inline void weir_compat_msix_free(struct pci_dev *pdev, unsigned int index, int virq)
+{
+#if WEIR_HAVE_MSIX_ALLOC_AT
+	pci_msix_free_irq(pdev, (struct msi_map){ .index = index, .virq = virq });
+#endif
+}
+
+#endif
