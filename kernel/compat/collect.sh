@@ -12,9 +12,8 @@ if [ "$(cat "$folder/COMPILER.answer")" != 1 ]; then
 fi
 {
   echo '/* What this kernel has, by compat/probe. Generated. */'
-  for answer in "$folder"/*.answer; do
-    name=${answer##*/}
-    echo "#define WEIR_HAVE_${name%.answer} $(cat "$answer")"
+  sed -n 's/^#ifdef PROBE_//p' "$folder/probes.c" | while read -r name; do
+    echo "#define WEIR_HAVE_$name $(cat "$folder/$name.answer")"
   done
 } >"$header.new"
 if cmp -s "$header.new" "$header"; then

@@ -12,7 +12,6 @@
 #include <linux/dma-buf.h>
 #include <linux/err.h>
 #include <linux/eventfd.h>
-#include <linux/huge_mm.h>
 #include <linux/iommu.h>
 #include <linux/irqdomain.h>
 #include <linux/mm.h>
@@ -110,7 +109,7 @@ static inline void weir_compat_vm_flags_set(struct vm_area_struct *vma, vm_flags
  * BARs are mapped by huge entries only where huge_fault() takes an order: WEIR_HUGE_FAULT says
  * whether the next two functions are there.
  */
-#define WEIR_HUGE_FAULT (WEIR_HAVE_HUGE_FAULT_ORDER && IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+#define WEIR_HUGE_FAULT (!WEIR_HAVE_HUGE_FAULT_LEVEL && IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
 
 #if WEIR_HUGE_FAULT
 static inline vm_fault_t weir_compat_insert_pmd(struct vm_fault *vmf, unsigned long pfn)
@@ -165,7 +164,7 @@ static inline void weir_compat_dma_buf_notify(struct dma_buf *buffer)
  * Whether an exporter needs pin() and unpin() to be notified about (6.x): without them its core
  * maps at attach, once and for all.
  */
-#define WEIR_DMA_BUF_NEEDS_PIN WEIR_HAVE_DMA_BUF_PIN_IS_DYNAMIC
+#define WEIR_DMA_BUF_NEEDS_PIN (!WEIR_HAVE_DMA_BUF_INVALIDATE)
 
 /* MSI-X vectors can be allocated while others are in use. */
 static inline bool weir_compat_msix_dynamic(struct pci_dev *pdev)

@@ -122,7 +122,8 @@ struct weir_device {
 	/* Of this device alone: all its VMAs are here, for unmap_mapping_range(). */
 	struct address_space *mapping;
 
-	/* Constant from weir_device_join_set() to the end; entry and open_count are the set's. */
+	/* From weir_device_join_set() to weir_device_unregister(); entry and open_count are the
+	 * set's. */
 	struct weir_device_set *set;
 	struct list_head set_entry;
 	unsigned int open_count;
@@ -169,7 +170,8 @@ static inline void weir_device_put(struct weir_device *device)
  * weir_device_join_set - makes the device one of a set, once, before it is registered.
  *
  * Devices that give the same id, which is an address and only compared, are in one set. The device
- * leaves it with its last reference. -ENOMEM.
+ * leaves it in weir_device_unregister(), or with its last reference if it never was registered.
+ * -ENOMEM.
  */
 int weir_device_join_set(struct weir_device *device, const void *id);
 

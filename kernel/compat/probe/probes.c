@@ -58,19 +58,18 @@ void probe(struct vm_area_struct *vma)
 }
 #endif
 
-/* huge_fault() takes an order; before, an enumeration of page table levels. */
-#ifdef PROBE_HUGE_FAULT_ORDER
+/* huge_fault() takes an enumeration of page table levels; later, an order. */
+#ifdef PROBE_HUGE_FAULT_LEVEL
 #include <linux/mm.h>
-static vm_fault_t fault(struct vm_fault *vmf, unsigned int order)
+static vm_fault_t fault(struct vm_fault *vmf, enum page_entry_size level)
 {
-	return VM_FAULT_FALLBACK;
+	return level == PE_SIZE_PMD ? VM_FAULT_FALLBACK : VM_FAULT_SIGBUS;
 }
 const struct vm_operations_struct probe = { .huge_fault = fault };
 #endif
 
 /* vmf_insert_pfn_pmd() takes a pfn_t. */
 #ifdef PROBE_PFN_T
-#include <linux/huge_mm.h>
 #include <linux/mm.h>
 #include <linux/pfn_t.h>
 vm_fault_t probe(struct vm_fault *vmf)
@@ -110,15 +109,6 @@ const struct dma_buf_attach_ops importer = { .invalidate_mappings = invalidate }
 void probe(struct dma_buf *buffer)
 {
 	dma_buf_invalidate_mappings(buffer);
-}
-#endif
-
-/* A dma-buf is dynamic only with pin() and unpin(). */
-#ifdef PROBE_DMA_BUF_PIN_IS_DYNAMIC
-#include <linux/dma-buf.h>
-bool probe(struct dma_buf *buffer)
-{
-	return dma_buf_is_dynamic(buffer);
 }
 #endif
 
