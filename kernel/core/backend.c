@@ -32,7 +32,7 @@ bool weir_backends_have(unsigned long extension)
 	bool found = false;
 
 	mutex_lock(&backends_lock);
-	list_for_each_entry (backend, &backends, entry)
+	list_for_each_entry(backend, &backends, entry)
 		found = found || backend->ops->check_extension(NULL, extension);
 	mutex_unlock(&backends_lock);
 	return found;
@@ -43,7 +43,7 @@ struct weir_backend *weir_backend_get(unsigned long type)
 	struct weir_backend *backend, *found = NULL;
 
 	mutex_lock(&backends_lock);
-	list_for_each_entry (backend, &backends, entry) {
+	list_for_each_entry(backend, &backends, entry) {
 		if (backend->ops->check_extension(NULL, type) &&
 		    try_module_get(backend->ops->owner)) {
 			found = backend;

@@ -29,8 +29,10 @@ struct weir_backend_ops {
 	 */
 	bool (*check_extension)(void *data, unsigned long extension);
 
-	/* A new address space for a container, of a type that check_extension() owned to. An
-	 * ERR_PTR. */
+	/*
+	 * A new address space for a container, of a type that check_extension() owned to. An
+	 * ERR_PTR.
+	 */
 	void *(*open)(unsigned long type);
 	/* Ends it with all that is mapped. Every group is detached. */
 	void (*release)(void *data);

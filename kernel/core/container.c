@@ -55,7 +55,7 @@ static int container_attach_groups(struct weir_container *container,
 	struct weir_group *group;
 	int rc;
 
-	list_for_each_entry (group, &container->groups, container_entry) {
+	list_for_each_entry(group, &container->groups, container_entry) {
 		rc = ops->attach_group(data, group->iommu_group);
 		if (rc)
 			goto undo;
@@ -63,7 +63,7 @@ static int container_attach_groups(struct weir_container *container,
 	return 0;
 
 undo:
-	list_for_each_entry_continue_reverse (group, &container->groups, container_entry)
+	list_for_each_entry_continue_reverse(group, &container->groups, container_entry)
 		ops->detach_group(data, group->iommu_group);
 	return rc;
 }

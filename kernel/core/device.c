@@ -114,7 +114,7 @@ struct weir_device *weir_device_use(struct weir_group *group, const char *name)
 	int match;
 
 	mutex_lock(&group->devices_lock);
-	list_for_each_entry (device, &group->devices, group_entry) {
+	list_for_each_entry(device, &group->devices, group_entry) {
 		match = device->ops->match(device, name);
 		if (match < 0) {
 			found = ERR_PTR(match);

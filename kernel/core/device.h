@@ -122,9 +122,9 @@ struct weir_device {
 	/* Of this device alone: all its VMAs are here, for unmap_mapping_range(). */
 	struct address_space *mapping;
 
-	/* From weir_device_join_set() to weir_device_unregister(); entry and open_count are the
-	 * set's. */
+	/* From weir_device_join_set() to weir_device_unregister(). */
 	struct weir_device_set *set;
+	/* Under the set's lock. */
 	struct list_head set_entry;
 	unsigned int open_count;
 

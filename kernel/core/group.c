@@ -274,7 +274,7 @@ static struct weir_group *group_find(const struct iommu_group *iommu_group)
 {
 	struct weir_group *group;
 
-	list_for_each_entry (group, &groups, entry) {
+	list_for_each_entry(group, &groups, entry) {
 		if (group->iommu_group == iommu_group)
 			return group;
 	}

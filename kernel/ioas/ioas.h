@@ -21,6 +21,7 @@
 #ifndef WEIR_IOAS_IOAS_H
 #define WEIR_IOAS_IOAS_H
 
+#include <linux/bits.h>
 #include <linux/types.h>
 
 struct iommu_group;
@@ -115,8 +116,10 @@ enum weir_ioas_unmap_rule {
 	 * beyond. A range that begins within an area takes nothing, and that is no error.
 	 */
 	WEIR_IOAS_UNMAP_V1,
-	/* Type 1, second version: every area in the range; -EINVAL, and nothing, if an end cuts
-	   one. */
+	/*
+	 * Type 1, second version: every area in the range; -EINVAL, and nothing, if an end cuts
+	 * one.
+	 */
 	WEIR_IOAS_UNMAP_V2,
 	/* All of them; the range is not looked at. */
 	WEIR_IOAS_UNMAP_ALL,
