@@ -3,14 +3,17 @@
  * Devices: what a bus driver (vfio_pci) registers with the core (vfio), and device sets.
  *
  * Life of a device
- *	probe	weir_device_alloc(), which calls ops->init; weir_device_join_set(); and, when all
- *else is ready, weir_device_register(). From then on it can be opened. open	The core makes files
- *for it. With the first of them it calls ops->open, with the end of the last one ops->close. A VMA
- *counts, for it holds its file. remove	weir_device_unregister() stops further opens, asks the users
- *to go (ops->request) for as long as there are any, and waits for them. Then weir_device_put(). end
- *ops->release, when the last reference is gone. Who only needs the structure, like an internal
- *dma-buf that has outlived the device, holds a reference; such a holder can be there after remove,
- *and must not touch hardware. It also holds the bus driver's module, whose code ops->release is.
+ *
+ * - Probe: weir_device_alloc(), which calls ops->init; weir_device_join_set(); and, when all else is
+ *   ready, weir_device_register(). From then on it can be opened.
+ * - Open: the core makes files for it. With the first of them it calls ops->open, with the end of
+ *   the last one ops->close. A VMA counts, for it holds its file.
+ * - Remove: weir_device_unregister() stops further opens, asks the users to go (ops->request) for as
+ *   long as there are any, and waits for them. Then weir_device_put().
+ * - End: ops->release, when the last reference is gone. Who only needs the structure, like an
+ *   internal dma-buf that has outlived the device, holds a reference; such a holder can be there
+ *   after remove, and must not touch hardware. It also holds the bus driver's module, whose code
+ *   ops->release is.
  *
  * The lock order is told in kernel/README.md; numbers in brackets are its rows.
  */
