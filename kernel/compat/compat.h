@@ -62,6 +62,18 @@ static inline int weir_compat_iommu_map(struct iommu_domain *domain, unsigned lo
 #endif
 }
 
+/* The length that is mapped, which is all of it, or a negative errno. */
+static inline ssize_t weir_compat_iommu_map_sg(struct iommu_domain *domain, unsigned long iova,
+					       struct scatterlist *sg, unsigned int count, int prot,
+					       gfp_t gfp)
+{
+#if WEIR_HAVE_IOMMU_MAP_GFP
+	return iommu_map_sg(domain, iova, sg, count, prot, gfp);
+#else
+	return iommu_map_sg(domain, iova, sg, count, prot);
+#endif
+}
+
 #if !WEIR_HAVE_IOMMU_GROUP_ISOLATED_MSI
 static inline int weir_compat_remaps_interrupts(struct device *dev, void *unused)
 {
