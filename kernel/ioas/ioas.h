@@ -28,7 +28,7 @@ struct iommu_group;
 struct weir_ioas;
 
 struct weir_ioas_options {
-	/* Areas there can be at most, 0 for no limit. */
+	/* Areas there can be at most. */
 	unsigned int entry_limit;
 	/* Every page is an IOMMU entry of its own. */
 	bool no_huge_pages;
@@ -96,15 +96,18 @@ void weir_ioas_detach_group(struct weir_ioas *ioas, struct iommu_group *group);
  * weir_ioas_map_user - puts memory of the calling process at iova.
  *
  * flags: READ, WRITE or both, and perhaps MAP_BARS. Checked in this order:
- *	-EOVERFLOW	iova + length - 1 or address + length - 1 wraps
- *	-EINVAL		length is 0, no protection, or a value is not a multiple of the IOMMU's page
- *size -EEXIST		it overlaps an area -ENOSPC		the limit of areas -EINVAL
- *not within weir_ioas_ranges() -ENOMEM		the process may not lock that much memory, or memory
- *is short -EFAULT		nothing, or nothing that can be pinned with these rights, is at
- *address
+ *   -EINVAL     length is 0
+ *   -EOVERFLOW  iova + length - 1 or address + length - 1 wraps
+ *   -EINVAL     no protection, or a value is not a multiple of the IOMMU's page size
+ *   -EEXIST     it overlaps an area
+ *   -ENOSPC     the limit of areas
+ *   -EINVAL     not within weir_ioas_ranges()
+ *   -ENOMEM     the process may not lock that much memory
+ *   -EFAULT     nothing, or nothing that can be pinned with these rights, is at address
+ * and whenever it may be, -ENOMEM: memory is short; -EINTR: the process is being killed.
  *
  * The process that is charged is the caller, also when pages are pinned later, and it is the one
- *that is uncharged. With MAP_BARS a range is all of one BAR's mapping or all memory, else -EFAULT.
+ * that is uncharged. With MAP_BARS a range is all of one BAR's mapping or all memory, else -EFAULT.
  */
 int weir_ioas_map_user(struct weir_ioas *ioas, u64 iova, u64 length, unsigned long address,
 		       unsigned int flags);
@@ -128,10 +131,15 @@ enum weir_ioas_unmap_rule {
 /*
  * weir_ioas_unmap - takes areas out. Devices reach them no more, and their pages are unpinned, when
  * this returns. *unmapped is the sum of the areas' lengths, 0 if there was none, which is no error.
+ * It waits for who maps or unmaps one of them at the moment.
  *
- * -EINVAL: last is before iova, an end within an IOMMU page, or as the rule says.
+ * Checked in this order:
+ *   -EINVAL     length is 0, or one of both is not a multiple of the IOMMU's page size
+ *   -EOVERFLOW  iova + length - 1 wraps
+ *   -EINVAL     as the rule says
+ * and -EINTR: the process is being killed, and nothing was done.
  */
-int weir_ioas_unmap(struct weir_ioas *ioas, u64 iova, u64 last, enum weir_ioas_unmap_rule rule,
+int weir_ioas_unmap(struct weir_ioas *ioas, u64 iova, u64 length, enum weir_ioas_unmap_rule rule,
 		    u64 *unmapped);
 
 /* Both ends belong to it. */
@@ -147,12 +155,12 @@ struct weir_ioas_range {
 int weir_ioas_ranges(struct weir_ioas *ioas, struct weir_ioas_range **ranges, unsigned int *count);
 
 /*
- * Sizes of IOMMU pages that every attached domain has, one bit each, with every larger size than
- * the smallest that is not below the processor's page: as type 1 reports it.
+ * Sizes of IOMMU pages that every attached domain has, one bit each. Those below the processor's
+ * page are given as that.
  */
 u64 weir_ioas_page_sizes(struct weir_ioas *ioas);
 
-/* Areas that can be added; U32_MAX without a limit. */
+/* Areas that can be added. */
 unsigned int weir_ioas_entries_left(struct weir_ioas *ioas);
 
 /* Whether there is a domain and each enforces cache coherency, whatever its devices ask for. */

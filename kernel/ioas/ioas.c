@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Address spaces as such: their begin, their end, and what can be asked of them. */
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "compat/compat.h"
+#include "ioas/private.h"
+
+struct weir_ioas *weir_ioas_create(const struct weir_ioas_options *options)
+{
+	struct weir_ioas *ioas = kzalloc(sizeof(*ioas), GFP_KERNEL_ACCOUNT);
+
+	if (!ioas)
+		return ERR_PTR(-ENOMEM);
+	if (weir_ranges_init(&ioas->ranges)) {
+		kfree(ioas);
+		return ERR_PTR(-ENOMEM);
+	}
+	ioas->options = *options;
+	mutex_init(&ioas->attach_lock);
+	init_rwsem(&ioas->domains_lock);
+	INIT_LIST_HEAD(&ioas->domains);
+	init_rwsem(&ioas->areas_lock);
+	ioas->areas = RB_ROOT_CACHED;
+	ioas->page_sizes = PAGE_MASK;
+	init_waitqueue_head(&ioas->settle_wait);
+	return ioas;
+}
+EXPORT_SYMBOL_GPL(weir_ioas_create);
+
+void weir_ioas_destroy(struct weir_ioas *ioas)
+{
+	u64 unmapped;
+
+	WARN_ON(!list_empty(&ioas->domains));
+	weir_ioas_unmap(ioas, 0, 0, WEIR_IOAS_UNMAP_ALL, &unmapped);
+	weir_ranges_free(&ioas->ranges);
+	mutex_destroy(&ioas->attach_lock);
+	kfree(ioas);
+}
+EXPORT_SYMBOL_GPL(weir_ioas_destroy);
+
+int weir_ioas_ranges(struct weir_ioas *ioas, struct weir_ioas_range **ranges, unsigned int *count)
+{
+	struct weir_ranges copy;
+	int rc;
+
+	down_read(&ioas->areas_lock);
+	rc = weir_ranges_copy(&copy, &ioas->ranges);
+	up_read(&ioas->areas_lock);
+	if (rc)
+		return rc;
+	*ranges = copy.range;
+	*count = copy.count;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(weir_ioas_ranges);
+
+u64 weir_ioas_page_sizes(struct weir_ioas *ioas)
+{
+	u64 sizes;
+
+	down_read(&ioas->areas_lock);
+	sizes = ioas->page_sizes;
+	up_read(&ioas->areas_lock);
+	return sizes;
+}
+EXPORT_SYMBOL_GPL(weir_ioas_page_sizes);
+
+unsigned int weir_ioas_entries_left(struct weir_ioas *ioas)
+{
+	unsigned int left;
+
+	down_read(&ioas->areas_lock);
+	left = ioas->options.entry_limit - ioas->nr_areas;
+	up_read(&ioas->areas_lock);
+	return left;
+}
+EXPORT_SYMBOL_GPL(weir_ioas_entries_left);
+
+bool weir_ioas_enforces_coherency(struct weir_ioas *ioas)
+{
+	struct weir_domain *domain;
+	bool enforces;
+
+	down_read(&ioas->domains_lock);
+	enforces = !list_empty(&ioas->domains);
+	list_for_each_entry(domain, &ioas->domains, entry)
+		enforces = enforces && domain->enforces_coherency;
+	up_read(&ioas->domains_lock);
+	return enforces;
+}
+EXPORT_SYMBOL_GPL(weir_ioas_enforces_coherency);
+
+MODULE_DESCRIPTION("Weir: I/O address spaces");
+MODULE_AUTHOR("The Weir authors");
+MODULE_LICENSE("GPL");
