@@ -76,8 +76,15 @@ static void settle(struct weir_ioas *ioas)
 static struct weir_source *source_new(struct weir_ioas *ioas, unsigned long address, u64 length,
 				      unsigned int flags)
 {
-	return weir_source_user(address, length, flags & (WEIR_IOAS_READ | WEIR_IOAS_WRITE),
-				ioas->options.no_huge_pages);
+	unsigned int protection = flags & (WEIR_IOAS_READ | WEIR_IOAS_WRITE);
+	struct weir_source *source;
+
+	if (flags & WEIR_IOAS_MAP_BARS) {
+		source = weir_source_bar(address, length, protection);
+		if (source)
+			return source;
+	}
+	return weir_source_user(address, length, protection, ioas->options.no_huge_pages);
 }
 
 /* Into every domain, or none. [5] is held for reading, the area is busy. */

@@ -95,3 +95,4 @@ EXPORT_SYMBOL_GPL(weir_ioas_enforces_coherency);
 MODULE_DESCRIPTION("Weir: I/O address spaces");
 MODULE_AUTHOR("The Weir authors");
 MODULE_LICENSE("GPL");
+WEIR_IMPORT_NS(DMA_BUF);

@@ -90,6 +90,13 @@ struct weir_source {
 struct weir_source *weir_source_user(unsigned long address, u64 length, unsigned int protection,
 				     bool no_huge_pages);
 
+/*
+ * source_bar.c: the part of a BAR that the calling process has mapped at address. NULL if something
+ * else is there. An ERR_PTR: -EFAULT when the mapping ends within, or does not allow what the
+ * protection says.
+ */
+struct weir_source *weir_source_bar(unsigned long address, u64 length, unsigned int protection);
+
 /* area.c: of a busy area, or with [5] held for writing. */
 void weir_area_unmap(struct weir_area *area, struct weir_domain *domain);
 
