@@ -118,31 +118,45 @@ static inline void weir_compat_vm_flags_set(struct vm_area_struct *vma, vm_flags
 }
 
 /*
- * BARs are mapped by huge entries only where huge_fault() takes an order: WEIR_HUGE_FAULT says
- * whether the next two functions are there.
+ * Members of a struct vm_operations_struct. Huge entries for BARs are there only where huge_fault()
+ * takes an order; elsewhere it is left out.
  */
-#define WEIR_HUGE_FAULT (!WEIR_HAVE_HUGE_FAULT_LEVEL && IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+#if !WEIR_HAVE_HUGE_FAULT_LEVEL && defined(CONFIG_TRANSPARENT_HUGEPAGE)
+#define WEIR_VM_FAULT(function, huge_function) .fault = (function), .huge_fault = (huge_function)
 
-#if WEIR_HUGE_FAULT
-static inline vm_fault_t weir_compat_insert_pmd(struct vm_fault *vmf, unsigned long pfn)
-{
 #if WEIR_HAVE_PFN_T
-	return vmf_insert_pfn_pmd(vmf, __pfn_to_pfn_t(pfn, PFN_DEV), vmf->flags & FAULT_FLAG_WRITE);
+#define weir_compat_pfn(pfn) __pfn_to_pfn_t(pfn, PFN_DEV)
 #else
-	return vmf_insert_pfn_pmd(vmf, pfn, vmf->flags & FAULT_FLAG_WRITE);
+#define weir_compat_pfn(pfn) (pfn)
 #endif
-}
 
+/* Maps 1 << order pages from pfn on, around the fault's address. FALLBACK: no such entry. */
+static inline vm_fault_t weir_compat_insert_huge(struct vm_fault *vmf, unsigned long pfn,
+						 unsigned int order)
+{
+	if (order == PMD_SHIFT - PAGE_SHIFT)
+		return vmf_insert_pfn_pmd(vmf, weir_compat_pfn(pfn), vmf->flags & FAULT_FLAG_WRITE);
 #ifdef CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD
-static inline vm_fault_t weir_compat_insert_pud(struct vm_fault *vmf, unsigned long pfn)
-{
-#if WEIR_HAVE_PFN_T
-	return vmf_insert_pfn_pud(vmf, __pfn_to_pfn_t(pfn, PFN_DEV), vmf->flags & FAULT_FLAG_WRITE);
-#else
-	return vmf_insert_pfn_pud(vmf, pfn, vmf->flags & FAULT_FLAG_WRITE);
+	if (order == PUD_SHIFT - PAGE_SHIFT)
+		return vmf_insert_pfn_pud(vmf, weir_compat_pfn(pfn), vmf->flags & FAULT_FLAG_WRITE);
 #endif
+	return VM_FAULT_FALLBACK;
+}
+#else
+#define WEIR_VM_FAULT(function, huge_function) .fault = (function)
+
+static inline vm_fault_t weir_compat_insert_huge(struct vm_fault *vmf, unsigned long pfn,
+						 unsigned int order)
+{
+	return VM_FAULT_FALLBACK;
 }
 #endif
+
+/* Lets a virtual machine choose how its processors cache the mapping. */
+#ifdef VM_ALLOW_ANY_UNCACHED
+#define WEIR_VM_ALLOW_ANY_UNCACHED VM_ALLOW_ANY_UNCACHED
+#else
+#define WEIR_VM_ALLOW_ANY_UNCACHED 0
 #endif
 
 /* Adds one to the eventfd's count. Any context. */
@@ -173,10 +187,16 @@ static inline void weir_compat_dma_buf_notify(struct dma_buf *buffer)
 }
 
 /*
- * Whether an exporter needs pin() and unpin() to be notified about (6.x): without them its core
- * maps at attach, once and for all.
+ * Members of a struct dma_buf_ops. Without pin and unpin its dma-bufs would not be dynamic on 6.x:
+ * the core would map them at attach, once and for all. Elsewhere they are left out.
  */
-#define WEIR_DMA_BUF_NEEDS_PIN (!WEIR_HAVE_DMA_BUF_INVALIDATE)
+#if !WEIR_HAVE_DMA_BUF_INVALIDATE
+#define WEIR_DMA_BUF_ATTACH(attach_function, pin_function, unpin_function) \
+	.attach = (attach_function), .pin = (pin_function), .unpin = (unpin_function)
+#else
+#define WEIR_DMA_BUF_ATTACH(attach_function, pin_function, unpin_function) \
+	.attach = (attach_function)
+#endif
 
 /* MSI-X vectors can be allocated while others are in use. */
 static inline bool weir_compat_msix_dynamic(struct pci_dev *pdev)
@@ -188,7 +208,10 @@ static inline bool weir_compat_msix_dynamic(struct pci_dev *pdev)
 #endif
 }
 
-/* Allocates the vector at index of enabled MSI-X: its Linux interrupt, or a negative errno. */
+/*
+ * Allocates the vector at index of enabled MSI-X: its Linux interrupt, or a negative errno. It goes
+ * with the others, in pci_free_irq_vectors().
+ */
 static inline int weir_compat_msix_alloc_at(struct pci_dev *pdev, unsigned int index)
 {
 #if WEIR_HAVE_MSIX_ALLOC_AT
@@ -197,14 +220,6 @@ static inline int weir_compat_msix_alloc_at(struct pci_dev *pdev, unsigned int i
 	return map.index < 0 ? map.index : map.virq;
 #else
 	return -EOPNOTSUPP;
-#endif
-}
-
-/* Gives back what weir_compat_msix_alloc_at() returned for the index. Its handler is freed. */
-static inline void weir_compat_msix_free(struct pci_dev *pdev, unsigned int index, int virq)
-{
-#if WEIR_HAVE_MSIX_ALLOC_AT
-	pci_msix_free_irq(pdev, (struct msi_map){ .index = index, .virq = virq });
 #endif
 }
 
