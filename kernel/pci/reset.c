@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Reset of one function, and its power states. */
+#include <linux/delay.h>
+
+#include "pci/private.h"
+
+/*
+ * The PCI core's lock is outside of all of ours (kernel/README.md), so that it is only tried for.
+ * Who has it for a moment is waited for; who removes the device has it until the last user goes,
+ * and would be waited for in vain.
+ */
+#define TRIES 10
+#define TRY_INTERVAL_MS 10
+
+int weir_pci_try_reset(struct weir_pci *pci)
+{
+	unsigned int tries = 0;
+	int rc;
+
+	lockdep_assert_held_write(&pci->memory_lock);
+	for (;;) {
+		rc = pci_try_reset_function(pci->pdev);
+		if (rc != -EAGAIN || ++tries == TRIES)
+			return rc;
+		msleep(TRY_INTERVAL_MS);
+	}
+}
+
+void weir_pci_power_up(struct weir_pci *pci)
+{
+	struct pci_dev *pdev = pci->pdev;
+	pci_power_t before = pdev->current_state;
+
+	lockdep_assert_held_write(&pci->memory_lock);
+	if (before == PCI_D0)
+		return;
+	if (pci_set_power_state(pdev, PCI_D0)) {
+		pci_warn(pdev, "does not wake up\n");
+		return;
+	}
+	/* Saved on the way down, before the user's last changes of the command register. */
+	if (before == PCI_D3hot)
+		pci_restore_state(pdev);
+	weir_pci_command_set(pci, WEIR_PCI_DECODE, pci->decode);
+	weir_pci_intx_update(pci);
+}
+
+void weir_pci_set_power(struct weir_pci *pci, pci_power_t state)
+{
+	struct pci_dev *pdev = pci->pdev;
+
+	down_write(&pci->memory_lock);
+	if (state == pdev->current_state)
+		goto unlock;
+	weir_pci_memory_lose(pci);
+	/* From one that is low to another it goes through D0: there is no other way up. */
+	weir_pci_power_up(pci);
+	if (state == PCI_D3hot)
+		pci_save_state(pdev);
+	if (state != PCI_D0 && pci_set_power_state(pdev, state))
+		pci_dbg(pdev, "has no power state D%d\n", (__force int)state);
+	weir_pci_memory_regain(pci);
+unlock:
+	up_write(&pci->memory_lock);
+}
+
+int weir_pci_reset(struct weir_pci *pci)
+{
+	int rc;
+
+	if (!pci->can_reset)
+		return -EINVAL;
+	down_write(&pci->memory_lock);
+	weir_pci_memory_lose(pci);
+	weir_pci_power_up(pci);
+	rc = weir_pci_try_reset(pci);
+	weir_pci_intx_update(pci);
+	weir_pci_memory_regain(pci);
+	up_write(&pci->memory_lock);
+	return rc;
+}
