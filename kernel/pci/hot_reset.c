@@ -205,17 +205,27 @@ undo:
 static int reset_set(struct weir_device_set *set, struct pci_dev *pdev)
 {
 	struct weir_device *device;
+	struct weir_pci *pci;
 	int rc;
 
 	list_for_each_entry(device, &set->devices, set_entry) {
-		weir_pci_memory_lose(weir_pci_of(device));
-		weir_pci_power_up(weir_pci_of(device));
+		pci = weir_pci_of(device);
+		if (!pci->opened)
+			continue;
+		weir_pci_memory_lose(pci);
+		weir_pci_power_up(pci);
+		/* For vectors of MSI-X to be restored (reset.c). */
+		weir_pci_memory_force(pci);
 	}
 	rc = pci_reset_bus(pdev);
 	list_for_each_entry_reverse(device, &set->devices, set_entry) {
-		weir_pci_intx_update(weir_pci_of(device));
-		weir_pci_memory_regain(weir_pci_of(device));
-		up_write(&weir_pci_of(device)->memory_lock);
+		pci = weir_pci_of(device);
+		if (pci->opened) {
+			weir_pci_command_set(pci, WEIR_PCI_DECODE, pci->decode);
+			weir_pci_intx_update(pci);
+			weir_pci_memory_regain(pci);
+		}
+		up_write(&pci->memory_lock);
 	}
 	return rc;
 }

@@ -14,16 +14,16 @@
 
 int weir_pci_try_reset(struct weir_pci *pci)
 {
-	unsigned int tries = 0;
+	unsigned int tries = 1;
+	bool forced;
 	int rc;
 
-	lockdep_assert_held_write(&pci->memory_lock);
-	for (;;) {
-		rc = pci_try_reset_function(pci->pdev);
-		if (rc != -EAGAIN || ++tries == TRIES)
-			return rc;
+	/* Vectors of MSI-X are written again after the reset, with decoding as it was before. */
+	forced = weir_pci_memory_force(pci);
+	while ((rc = pci_try_reset_function(pci->pdev)) == -EAGAIN && tries++ < TRIES)
 		msleep(TRY_INTERVAL_MS);
-	}
+	weir_pci_memory_unforce(pci, forced);
+	return rc;
 }
 
 void weir_pci_power_up(struct weir_pci *pci)
@@ -48,6 +48,7 @@ void weir_pci_power_up(struct weir_pci *pci)
 void weir_pci_set_power(struct weir_pci *pci, pci_power_t state)
 {
 	struct pci_dev *pdev = pci->pdev;
+	bool forced;
 
 	down_write(&pci->memory_lock);
 	if (state == pdev->current_state)
@@ -55,8 +56,12 @@ void weir_pci_set_power(struct weir_pci *pci, pci_power_t state)
 	weir_pci_memory_lose(pci);
 	/* From one that is low to another it goes through D0: there is no other way up. */
 	weir_pci_power_up(pci);
-	if (state == PCI_D3hot)
+	if (state == PCI_D3hot) {
+		/* For vectors of MSI-X to be restored, as above. */
+		forced = weir_pci_memory_force(pci);
 		pci_save_state(pdev);
+		weir_pci_memory_unforce(pci, forced);
+	}
 	if (state != PCI_D0 && pci_set_power_state(pdev, state))
 		pci_dbg(pdev, "has no power state D%d\n", (__force int)state);
 	weir_pci_memory_regain(pci);
