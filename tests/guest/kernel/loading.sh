@@ -1,0 +1,127 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# loading.sh MODULES NAME
+#
+# Runs in a guest of the lab, as root: loads VFIO's modules and unloads them, idle, in use and while
+# programs open devices. Prints TAP.
+# shellcheck source-path=SCRIPTDIR
+
+# Functions are called through check: shellcheck believes that nobody calls them.
+# shellcheck disable=SC2317
+set -u
+here=${0%/*} modules=$1
+# shellcheck source=modules.sh
+. "$here/modules.sh"
+
+edu=0000:00:17.0
+rounds=4
+checks=0 failures=0
+said=$(mktemp)
+
+# check TEXT COMMAND...: passes when the command succeeds; what one that fails has said follows.
+check() {
+  local text=$1
+  shift
+  checks=$((checks + 1))
+  if "$@" >"$said" 2>&1; then
+    echo "ok $checks - $text"
+  else
+    failures=$((failures + 1))
+    echo "not ok $checks - $text"
+    sed 's/^/# /' "$said"
+  fi
+}
+
+# What cannot go wrong in a check of its own.
+fails() { ! "$@"; }
+
+bind() {
+  echo vfio-pci >"/sys/bus/pci/devices/$edu/driver_override"
+  [[ -e /sys/bus/pci/devices/$edu/driver ]] || echo "$edu" >/sys/bus/pci/drivers_probe
+  [[ $(readlink "/sys/bus/pci/devices/$edu/driver") == */vfio-pci ]]
+}
+
+is_gone() {
+  [[ ! -e /dev/vfio/vfio && ! -e /sys/class/vfio && ! -e /sys/bus/pci/drivers/vfio-pci ]]
+}
+
+# hold WHAT: a process that has it open, when this returns; its id is in holder.
+hold() {
+  exec 3< <(exec "$here/hold" "$edu" "$1" 2>&1)
+  holder=$!
+  local answer
+  read -r answer <&3
+  [[ $answer == held ]]
+}
+
+release_holder() {
+  kill -KILL "$holder"
+  while kill -0 "$holder" 2>/dev/null; do
+    sleep 0.05
+  done
+  exec 3<&-
+}
+
+# The last file is closed on the killed process's way out.
+unload_soon() {
+  local tries
+  for ((tries = 0; tries < 100; tries++)); do
+    unload_modules 2>/dev/null && return
+    sleep 0.1
+  done
+  unload_modules
+}
+
+has_parameters() {
+  local module=$1 parameter
+  shift
+  for parameter in "$@"; do
+    [[ -e /sys/module/$module/parameters/$parameter ]] || {
+      echo "$module has no parameter $parameter"
+      return 1
+    }
+  done
+}
+
+check 'the modules load' load_modules "$modules"
+check 'type 1 has its parameters' has_parameters vfio_iommu_type1 allow_unsafe_interrupts dma_entry_limit \
+  disable_hugepages
+check 'vfio_pci has its parameters' has_parameters vfio_pci nointxmask disable_idle_d3 enable_sriov disable_denylist
+check 'they unload' unload_modules
+check 'and leave no node, class or driver' is_gone
+
+for what in container device; do
+  used=(vfio)
+  [[ $what == container ]] || used=(vfio_pci vfio_iommu_type1 vfio)
+  check 'the modules load again' load_modules "$modules"
+  check 'a device is bound' bind
+  check "a process has a $what" hold $what
+  for module in "${used[@]}"; do
+    check "with an open $what, $module stays" fails rmmod "$module"
+  done
+  release_holder
+  check "the process with the $what killed, they unload" unload_soon
+  check 'and leave nothing' is_gone
+done
+
+for ((round = 1; round <= rounds; round++)); do
+  check 'the modules load again' load_modules "$modules"
+  check 'a device is bound' bind
+  "$here/hold" $edu race 6 >/dev/null 2>&1 &
+  racers=($!)
+  "$here/hold" $edu race 6 >/dev/null 2>&1 &
+  racers+=($!)
+  sleep 2
+  # Now and then nobody has it open: then one module goes, and those who come next are refused.
+  timeout 3 bash -c 'until rmmod vfio_pci 2>/dev/null; do :; done'
+  opened=1
+  for racer in "${racers[@]}"; do
+    wait "$racer" && opened=0
+  done
+  check "round $round: devices were opened meanwhile" test $opened = 0
+  check "round $round: after programs that opened devices, they unload" unload_soon
+  check "round $round: and leave nothing" is_gone
+done
+echo "1..$checks"
+exit $((failures != 0))
