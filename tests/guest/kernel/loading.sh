@@ -13,54 +13,13 @@ set -u
 here=${0%/*} modules=$1
 # shellcheck source=modules.sh
 . "$here/modules.sh"
+# shellcheck source=checks.sh
+. "$here/checks.sh"
 
-edu=0000:00:17.0
 rounds=4
-checks=0 failures=0
-said=$(mktemp)
-
-# check TEXT COMMAND...: passes when the command succeeds; what one that fails has said follows.
-check() {
-  local text=$1
-  shift
-  checks=$((checks + 1))
-  if "$@" >"$said" 2>&1; then
-    echo "ok $checks - $text"
-  else
-    failures=$((failures + 1))
-    echo "not ok $checks - $text"
-    sed 's/^/# /' "$said"
-  fi
-}
-
-# What cannot go wrong in a check of its own.
-fails() { ! "$@"; }
-
-bind() {
-  echo vfio-pci >"/sys/bus/pci/devices/$edu/driver_override"
-  [[ -e /sys/bus/pci/devices/$edu/driver ]] || echo "$edu" >/sys/bus/pci/drivers_probe
-  [[ $(readlink "/sys/bus/pci/devices/$edu/driver") == */vfio-pci ]]
-}
 
 is_gone() {
   [[ ! -e /dev/vfio/vfio && ! -e /sys/class/vfio && ! -e /sys/bus/pci/drivers/vfio-pci ]]
-}
-
-# hold WHAT: a process that has it open, when this returns; its id is in holder.
-hold() {
-  exec 3< <(exec "$here/hold" "$edu" "$1" 2>&1)
-  holder=$!
-  local answer
-  read -r answer <&3
-  [[ $answer == held ]]
-}
-
-release_holder() {
-  kill -KILL "$holder"
-  while kill -0 "$holder" 2>/dev/null; do
-    sleep 0.05
-  done
-  exec 3<&-
 }
 
 # The last file is closed on the killed process's way out.
@@ -95,7 +54,7 @@ for what in container device; do
   used=(vfio)
   [[ $what == container ]] || used=(vfio_pci vfio_iommu_type1 vfio)
   check 'the modules load again' load_modules "$modules"
-  check 'a device is bound' bind
+  check 'a device is bound' bind_edu
   check "a process has a $what" hold $what
   for module in "${used[@]}"; do
     check "with an open $what, $module stays" fails rmmod "$module"
@@ -107,10 +66,10 @@ done
 
 for ((round = 1; round <= rounds; round++)); do
   check 'the modules load again' load_modules "$modules"
-  check 'a device is bound' bind
-  "$here/hold" $edu race 6 >/dev/null 2>&1 &
+  check 'a device is bound' bind_edu
+  "$here/hold" "$edu" race 6 >/dev/null 2>&1 &
   racers=($!)
-  "$here/hold" $edu race 6 >/dev/null 2>&1 &
+  "$here/hold" "$edu" race 6 >/dev/null 2>&1 &
   racers+=($!)
   sleep 2
   # Now and then nobody has it open: then one module goes, and those who come next are refused.
@@ -123,5 +82,4 @@ for ((round = 1; round <= rounds; round++)); do
   check "round $round: after programs that opened devices, they unload" unload_soon
   check "round $round: and leave nothing" is_gone
 done
-echo "1..$checks"
-exit $((failures != 0))
+finish
