@@ -4,7 +4,8 @@
 # run.sh TREE BUILD KERNEL in-tree|weir SECONDS [GUEST-OPTION...] -- SCRIPT ARGUMENT...
 #
 # Runs a script of this folder in a guest, with the folder of VFIO's modules and the name of these
-# put before its arguments. Weir's are built first, as root: see tools/kernel-build.
+# put before its arguments. Weir's are built first, as root: see tools/kernel-build. Beside them is
+# put what installs them, for the guest sees nothing of the tree.
 set -euo pipefail
 tree=$1 build=$2 kernel=$3 whose=$4 seconds=$5
 shift 5
@@ -25,6 +26,10 @@ if [[ $whose == weir ]]; then
   # Standard output is for TAP.
   "${sudo[@]}" "$tree/tools/guest" inside --kernel "$kernel" --share "$tree" -- \
     make -s -C "$tree/kernel" "BUILD=$modules" "-j$(nproc)" >&2
+  rm -rf "$modules/installer"
+  mkdir -p "$modules/installer/tools"
+  cp -r "$tree"/tools/{kernel-install,kernel-install.d,lib} "$modules/installer/tools/"
+  cp "$tree/meson.build" "$modules/installer/"
 fi
 exec "$tree/tools/guest" run --kernel "$kernel" --share "$build" --work "$build/guest" \
   --timeout "$seconds" "${options[@]}" -- \
