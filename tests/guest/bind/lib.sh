@@ -1,54 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # shellcheck shell=bash
 #
-# For the scripts of this folder that run in a guest of the lab, as root: checks that are reported as TAP, and what they ask
-# of the weir command. To be sourced, with BUILD, the build folder, as the script's first argument.
-set -u
+# For the scripts of this folder that run in a guest of the lab, as root: what they ask of the weir command, and the checks of
+# guest.sh. To be sourced, with BUILD, the build folder, as the script's first argument.
+# shellcheck source-path=SCRIPTDIR
+# shellcheck source=../guest.sh
+. "${BASH_SOURCE[0]%/*}/../guest.sh"
 
-build=$1
-guest_user=lab # of the lab's roots
 sysfs=/sys/bus/pci/devices
 # What docs/guest-lab.md says of them.
 # shellcheck disable=SC2034 # used by the scripts that source this
-nvme0=0000:03:00.0 nvme1=0000:06:00.0 nvme2=0000:81:00.0 memory=0000:04:00.0 \
-  igb0=0000:07:00.0 igb1=0000:08:00.0 empty_port=0000:00:18.0
+igb0=0000:07:00.0 igb1=0000:08:00.0 empty_port=0000:00:18.0
 # shellcheck disable=SC2034
 pages=/sys/kernel/mm/hugepages/hugepages-2048kB limits=/etc/security/limits.d/80-weir-$guest_user.conf
 scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
 chmod 755 "$scratch"
 export PATH=$build/apps/weir:$PATH
-
-checks=0 failures=0
-
-# check NAME COMMAND...: passes when the command succeeds; what one that fails has said follows.
-check() {
-  local name=$1 output status
-  shift
-  output=$("$@" 2>&1 </dev/null)
-  status=$?
-  checks=$((checks + 1))
-  if [ "$status" = 0 ]; then
-    echo "ok $checks - $name"
-    return 0
-  fi
-  failures=$((failures + 1))
-  echo "not ok $checks - $name: status $status"
-  printf '%s\n' "$output" | sed 's/^/# /'
-  return 1
-}
-
-# skip NAME REASON
-skip() {
-  checks=$((checks + 1))
-  echo "ok $checks - $1 # SKIP $2"
-}
-
-# finish: the plan, and the script's status.
-finish() {
-  rm -rf "$scratch"
-  echo "1..$checks"
-  exit $((failures != 0))
-}
 
 # as WHO COMMAND...: as root, or in a session of the user's own, which has the user's limits.
 as() {

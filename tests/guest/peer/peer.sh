@@ -10,6 +10,7 @@
 # peer.sh BUILD inside DRIVE...
 #
 # The guest's part, as root in a folder that both see. Drives are named by their serial numbers.
+# shellcheck disable=SC2317 # functions are called by check
 # shellcheck source-path=SCRIPTDIR
 # shellcheck source=../guest.sh
 . "${0%/*}/../guest.sh"
@@ -108,7 +109,7 @@ weir_reads() {
 }
 
 outside() {
-  local guest=$1 kernel=$2 script drive status sockets=()
+  local guest=$1 kernel=$2 drive status sockets=()
   local WEIR=$weir
   # shellcheck source=../../../tools/lib/sim.sh
   . "$(dirname "$guest")/lib/sim.sh"
