@@ -101,8 +101,6 @@ static long group_set_container(struct weir_group *group, int __user *argument)
 
 	if (get_user(fd, argument))
 		return -EFAULT;
-	if (fd < 0)
-		return -EINVAL;
 	file = fget(fd);
 	if (!file)
 		return -EBADF;
