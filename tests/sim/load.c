@@ -414,6 +414,7 @@ bool load_turn(struct load *load, bool submit)
 
 	atomic_store_explicit(&load->progress, load->done, memory_order_relaxed);
 	atomic_store_explicit(&load->outstanding, load->inflight, memory_order_relaxed);
+	atomic_fetch_add_explicit(&load->turns, 1, memory_order_release);
 	if (!ok)
 		return false;
 	if (weir_nvme_qp_inflight(load->qp) != load->inflight)

@@ -78,6 +78,7 @@ struct load {
 	uint64_t last_status;
 	_Atomic uint64_t progress; /* `done`, for other threads */
 	_Atomic unsigned int outstanding; /* `inflight`, for other threads */
+	_Atomic uint64_t turns; /* that are over */
 	bool dead; /* the queue said -ENODEV */
 	char error[256]; /* "": all is well */
 

@@ -312,6 +312,13 @@ static void test_reset_without_owner(void **state)
 	end(f);
 }
 
+/* Whether a turn that began after the given number of them left I/Os out. */
+static bool left_out(const struct load *load, uint64_t turns)
+{
+	return atomic_load_explicit(&load->turns, memory_order_acquire) >= turns + 2 &&
+	       atomic_load(&load->outstanding);
+}
+
 /* The device is reset, and the driver was not asked. No command has to grow old for it to notice.
  */
 static void test_reset_by_others(void **state)
@@ -325,6 +332,12 @@ static void test_reset_by_others(void **state)
 	start_threads(f);
 	WAIT_FOR(f, atomic_load(&load->progress) > 100 && atomic_load(&load->outstanding));
 	assert_int_equal(weir_device_reset(f->drive.dev, &f->drive.err), 0);
+	/* Nothing takes events yet: what is out now is not answered any more. */
+	was = atomic_load(&load->turns);
+	for (uint64_t end_ms = drive_now_ms() + LONG_MS;
+	     !left_out(load, was) && drive_now_ms() < end_ms;)
+		drive_sleep_ms(1);
+	assert_true(left_out(load, was));
 	WAIT_FOR(f, f->resets_needed == 1);
 	check_failure(f, -EIO, "by somebody else");
 	assert_int_equal(weir_nvme_reset(f->drive.nvme, LONG_MS, &f->drive.err), 0);
