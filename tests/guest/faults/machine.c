@@ -112,11 +112,15 @@ int machine_bind(const char *address, uid_t user)
 {
 	time_t deadline = time(NULL) + MACHINE_PATIENCE_S;
 	char driver[64] = "";
-	int ret = sysfs_write("vfio-pci", DEVICES "/%s/driver_override", address);
+	int ret;
 
+	/* A function that has just come is seen before all that belongs to it. */
+	while ((ret = sysfs_write("vfio-pci", DEVICES "/%s/driver_override", address)) == -ENOENT &&
+	       time(NULL) <= deadline)
+		sleep_ms(10);
 	if (!ret && sysfs_exists(DEVICES "/%s/driver", address))
 		ret = sysfs_write(address, DEVICES "/%s/driver/unbind", address);
-	/* A function that has just come is seen before drivers may have it. */
+	/* And before drivers may have it. */
 	while (!ret && strcmp(driver, "vfio-pci") != 0) {
 		if (time(NULL) > deadline)
 			return -ETIMEDOUT;
@@ -124,7 +128,12 @@ int machine_bind(const char *address, uid_t user)
 			sleep_ms(10);
 		sysfs_link(driver, sizeof(driver), DEVICES "/%s/driver", address);
 	}
-	return ret ? ret : give_nodes(address, user);
+	/* The driver is seen before its probe is over, which makes the nodes. */
+	if (ret)
+		return ret;
+	while ((ret = give_nodes(address, user)) == -ENOENT && time(NULL) <= deadline)
+		sleep_ms(10);
+	return ret;
 }
 
 pid_t machine_unbind(const char *address)
