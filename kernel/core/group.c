@@ -132,18 +132,16 @@ static long group_unset_container(struct weir_group *group)
 	return rc;
 }
 
-/* A new file of the device called name. */
+/* A new file of the device called name. What is wrong with the name is said first. [1] is held. */
 static struct file *group_open_device(struct weir_group *group, const char *name)
 {
-	struct weir_device *device;
-	struct file *file;
+	struct weir_device *device = weir_device_use(group, name);
+	struct file *file = ERR_PTR(-EINVAL);
 
-	if (!group->container || !weir_container_has_backend(group->container))
-		return ERR_PTR(-EINVAL);
-	device = weir_device_use(group, name);
 	if (IS_ERR(device))
 		return ERR_CAST(device);
-	file = weir_device_file_open(device);
+	if (group->container && weir_container_has_backend(group->container))
+		file = weir_device_file_open(device);
 	if (IS_ERR(file))
 		weir_device_unuse(device);
 	return file;

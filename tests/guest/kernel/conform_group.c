@@ -69,10 +69,14 @@ static void check_container(void)
 	expect(set_container(group, group), -EBADFD, "SET_CONTAINER of the group itself");
 	expect(get_device(group, the_devices[EDU].bdf), -EINVAL,
 	       "GET_DEVICE_FD without a container");
+	expect(get_device(group, "nobody"), -ENODEV,
+	       "GET_DEVICE_FD of a name that nobody has, without a container");
 	expect(set_container(group, container), 0, "SET_CONTAINER");
 	expect(set_container(group, container), -EINVAL, "SET_CONTAINER again");
 	expect(set_container(group, other), -EINVAL, "SET_CONTAINER of another one");
 	expect(get_device(group, the_devices[EDU].bdf), -EINVAL, "GET_DEVICE_FD before SET_IOMMU");
+	expect(get_device(group, "nobody"), -ENODEV,
+	       "GET_DEVICE_FD of a name that nobody has, before SET_IOMMU");
 	expect(call(group, VFIO_GROUP_UNSET_CONTAINER, NULL), 0, "UNSET_CONTAINER");
 	expect(call(group, VFIO_GROUP_UNSET_CONTAINER, NULL), -EINVAL, "UNSET_CONTAINER again");
 	expect(set_container(group, other), 0, "SET_CONTAINER of another one after that");
