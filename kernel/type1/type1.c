@@ -9,6 +9,8 @@
 #include <linux/iommu.h>
 #include <linux/limits.h>
 #include <linux/module.h>
+#include <linux/printk.h>
+#include <linux/ratelimit.h>
 #include <linux/slab.h>
 #include <linux/stddef.h>
 #include <linux/uaccess.h>
@@ -85,25 +87,29 @@ static void type1_release(void *data)
 	kfree(type1);
 }
 
+/* Not more often than the log bears: who has a group can try as often as they like. */
 static void report_conflict(const struct weir_ioas_conflict *conflict, int group)
 {
 	switch (conflict->cause) {
 	case WEIR_IOAS_CAUSE_OTHER:
 		break;
 	case WEIR_IOAS_CAUSE_INTERRUPTS:
-		pr_warn("group %d: its interrupts are not isolated, see the parameter allow_unsafe_interrupts\n",
+		pr_warn_ratelimited(
+			"group %d: its interrupts are not isolated, see the parameter allow_unsafe_interrupts\n",
 			group);
 		break;
 	case WEIR_IOAS_CAUSE_APERTURE:
-		pr_warn("group %d: its devices do not reach the mapping %#llx-%#llx\n", group,
-			conflict->start, conflict->last);
+		pr_warn_ratelimited("group %d: its devices do not reach the mapping %#llx-%#llx\n",
+				    group, conflict->start, conflict->last);
 		break;
 	case WEIR_IOAS_CAUSE_RESERVED:
-		pr_warn("group %d: the mapping %#llx-%#llx lies in a range reserved for its devices\n",
+		pr_warn_ratelimited(
+			"group %d: the mapping %#llx-%#llx lies in a range reserved for its devices\n",
 			group, conflict->start, conflict->last);
 		break;
 	case WEIR_IOAS_CAUSE_PAGE_SIZE:
-		pr_warn("group %d: the mapping %#llx-%#llx is not of whole pages of its IOMMU\n",
+		pr_warn_ratelimited(
+			"group %d: the mapping %#llx-%#llx is not of whole pages of its IOMMU\n",
 			group, conflict->start, conflict->last);
 		break;
 	}
