@@ -257,8 +257,13 @@ static struct weir_group *group_create(struct iommu_group *iommu_group)
 	/* It can be opened before this returns. */
 	group->iommu_group = iommu_group;
 	rc = cdev_device_add(&group->cdev, &group->dev);
-	if (rc)
+	if (rc) {
+		/* Who opened it by its number meanwhile has nothing. */
+		mutex_lock(&group->lock);
+		group->iommu_group = NULL;
+		mutex_unlock(&group->lock);
 		goto put;
+	}
 	return group;
 
 put:
