@@ -88,6 +88,7 @@ static int device_open(struct weir_device *device)
 	}
 
 	find_intx(pci);
+	weir_pci_irqs_open(pci);
 	weir_pci_intx_update(pci);
 	weir_pci_bars_open(pci);
 	weir_pci_fields_init(pci);

@@ -23,13 +23,8 @@ long weir_pci_get_info(struct weir_pci *pci, void __user *argument)
 /* The MSI-X table lies in the BAR, and a mapping of the BAR shows it. */
 static bool shows_vectors(struct weir_pci *pci, unsigned int index)
 {
-	struct pci_dev *pdev = pci->pdev;
-	u32 table = 0;
-
-	if (!pdev->msix_cap || index >= WEIR_PCI_BARS || !pci->bars[index].mappable)
-		return false;
-	pci_read_config_dword(pdev, pdev->msix_cap + PCI_MSIX_TABLE, &table);
-	return (table & PCI_MSIX_TABLE_BIR) == index;
+	return pci->pdev->msix_cap && index < WEIR_PCI_BARS && pci->bars[index].mappable &&
+	       index == pci->msix_bar;
 }
 
 /* A table of vectors can be mapped: interrupt remapping keeps what is written there harmless. */
@@ -107,6 +102,6 @@ long weir_pci_get_irq_info(struct weir_pci *pci, void __user *argument)
 	if (info.index == VFIO_PCI_ERR_IRQ_INDEX && !pci_is_pcie(pci->pdev))
 		return -EINVAL;
 	info.flags = irq_flags(pci, info.index);
-	info.count = weir_pci_irq_count(pci, info.index);
+	info.count = pci->nr_irqs[info.index];
 	return copy_to_user(argument, &info, sizeof(info)) ? -EFAULT : 0;
 }

@@ -9,31 +9,27 @@
 #include "compat/compat.h"
 #include "pci/private.h"
 
-u32 weir_pci_irq_count(struct weir_pci *pci, unsigned int index)
+void weir_pci_irqs_open(struct weir_pci *pci)
 {
 	struct pci_dev *pdev = pci->pdev;
+	u32 table = 0;
 	u16 flags = 0;
 
-	switch (index) {
-	case VFIO_PCI_INTX_IRQ_INDEX:
-		return pci->has_intx;
-	case VFIO_PCI_MSI_IRQ_INDEX:
-		if (!pdev->msi_cap)
-			return 0;
+	memset(pci->nr_irqs, 0, sizeof(pci->nr_irqs));
+	pci->nr_irqs[VFIO_PCI_INTX_IRQ_INDEX] = pci->has_intx;
+	if (pdev->msi_cap) {
 		pci_read_config_word(pdev, pdev->msi_cap + PCI_MSI_FLAGS, &flags);
-		return 1 << ((flags & PCI_MSI_FLAGS_QMASK) >> 1);
-	case VFIO_PCI_MSIX_IRQ_INDEX:
-		if (!pdev->msix_cap)
-			return 0;
-		pci_read_config_word(pdev, pdev->msix_cap + PCI_MSIX_FLAGS, &flags);
-		return (flags & PCI_MSIX_FLAGS_QSIZE) + 1;
-	case VFIO_PCI_ERR_IRQ_INDEX:
-		return pci_is_pcie(pdev);
-	case VFIO_PCI_REQ_IRQ_INDEX:
-		return 1;
-	default:
-		return 0;
+		pci->nr_irqs[VFIO_PCI_MSI_IRQ_INDEX] = 1 << ((flags & PCI_MSI_FLAGS_QMASK) >> 1);
 	}
+	if (pdev->msix_cap) {
+		pci_read_config_word(pdev, pdev->msix_cap + PCI_MSIX_FLAGS, &flags);
+		pci->nr_irqs[VFIO_PCI_MSIX_IRQ_INDEX] = (flags & PCI_MSIX_FLAGS_QSIZE) + 1;
+		pci_read_config_dword(pdev, pdev->msix_cap + PCI_MSIX_TABLE, &table);
+		pci->msix_bar = table & PCI_MSIX_TABLE_BIR;
+		pci->msix_offset = table & PCI_MSIX_TABLE_OFFSET;
+	}
+	pci->nr_irqs[VFIO_PCI_ERR_IRQ_INDEX] = pci_is_pcie(pdev);
+	pci->nr_irqs[VFIO_PCI_REQ_IRQ_INDEX] = 1;
 }
 
 struct eventfd_ctx *weir_pci_eventfd(s32 fd)
@@ -102,7 +98,7 @@ static ssize_t check(struct weir_pci *pci, const struct vfio_irq_set *set)
 	if (set->argsz < head || set->index >= VFIO_PCI_NUM_IRQS ||
 	    set->flags & ~(VFIO_IRQ_SET_DATA_TYPE_MASK | VFIO_IRQ_SET_ACTION_TYPE_MASK))
 		return -EINVAL;
-	count = weir_pci_irq_count(pci, set->index);
+	count = pci->nr_irqs[set->index];
 	if (set->start >= count || set->count > count - set->start)
 		return -EINVAL;
 

@@ -29,7 +29,7 @@ static int enable(struct weir_pci *pci, u32 index, u32 count)
 
 	if (!count)
 		return -EINVAL;
-	nr_vectors = weir_pci_irq_count(pci, index);
+	nr_vectors = pci->nr_irqs[index];
 	vectors = kvcalloc(nr_vectors, sizeof(*vectors), GFP_KERNEL_ACCOUNT);
 	if (!vectors)
 		return -ENOMEM;

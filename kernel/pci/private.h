@@ -105,6 +105,13 @@ struct weir_pci {
 	/* The line can be masked in the command register, and shared. */
 	bool maskable_intx;
 	struct weir_pci_bar bars[WEIR_PCI_BARS];
+	/*
+	 * Counts of interrupts, and where the MSI-X table is. They are read once: a device that is
+	 * being reset, or is gone, answers with ones, and vectors are allocated by the first answer.
+	 */
+	u32 nr_irqs[VFIO_PCI_NUM_IRQS];
+	unsigned int msix_bar;
+	u32 msix_offset;
 	struct pci_saved_state *saved_state;
 
 	/* Under the set's lock [3]: what the last user left is still in it. */
@@ -253,8 +260,8 @@ static inline bool weir_pci_irq_is_meant(const struct weir_pci_irq_request *requ
 	return request->data_type == VFIO_IRQ_SET_DATA_NONE || request->bools[i];
 }
 
-/* irq.c */
-u32 weir_pci_irq_count(struct weir_pci *pci, unsigned int index);
+/* irq.c: counts interrupts of a device that is being opened, after has_intx is known. */
+void weir_pci_irqs_open(struct weir_pci *pci);
 long weir_pci_set_irqs(struct weir_pci *pci, void __user *argument);
 /* Takes [9]: no interrupt, no eventfd is left. */
 void weir_pci_irqs_close(struct weir_pci *pci);

@@ -33,17 +33,11 @@ u64 weir_pci_region_size(struct weir_pci *pci, unsigned int index)
 /* Where the BAR holds the MSI-X table, which is the host's: start == end if it does not. */
 static void find_vectors(struct weir_pci *pci, unsigned int index, u64 *start, u64 *end)
 {
-	struct pci_dev *pdev = pci->pdev;
-	u32 table = 0;
-
 	*start = *end = U64_MAX;
-	if (!pdev->msix_cap)
+	if (!pci->pdev->msix_cap || index != pci->msix_bar)
 		return;
-	pci_read_config_dword(pdev, pdev->msix_cap + PCI_MSIX_TABLE, &table);
-	if ((table & PCI_MSIX_TABLE_BIR) != index)
-		return;
-	*start = table & PCI_MSIX_TABLE_OFFSET;
-	*end = *start + weir_pci_irq_count(pci, VFIO_PCI_MSIX_IRQ_INDEX) * PCI_MSIX_ENTRY_SIZE;
+	*start = pci->msix_offset;
+	*end = *start + (u64)pci->nr_irqs[VFIO_PCI_MSIX_IRQ_INDEX] * PCI_MSIX_ENTRY_SIZE;
 }
 
 static unsigned int access_width(u64 offset, size_t size, bool io)
