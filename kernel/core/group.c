@@ -211,12 +211,6 @@ bool weir_file_owns_device(const struct file *file, const struct weir_device *de
 }
 EXPORT_SYMBOL_GPL(weir_file_owns_device);
 
-int weir_device_group_id(const struct weir_device *device)
-{
-	return device->group->id;
-}
-EXPORT_SYMBOL_GPL(weir_device_group_id);
-
 static void group_release(struct device *dev)
 {
 	struct weir_group *group = container_of(dev, struct weir_group, dev);

@@ -19,7 +19,4 @@ bool weir_file_is_group(const struct file *file);
  */
 bool weir_file_owns_device(const struct file *file, const struct weir_device *device);
 
-/* The number of the device's IOMMU group. The device is registered. */
-int weir_device_group_id(const struct weir_device *device);
-
 #endif
