@@ -181,7 +181,7 @@ static int set_trigger(struct weir_pci *pci, s32 fd)
 	return rc;
 }
 
-static int trigger(struct weir_pci *pci, const struct weir_pci_irq_request *request)
+int weir_pci_intx_trigger(struct weir_pci *pci, const struct weir_pci_irq_request *request)
 {
 	bool active = pci->irq_index == VFIO_PCI_INTX_IRQ_INDEX;
 
@@ -203,7 +203,7 @@ static int trigger(struct weir_pci *pci, const struct weir_pci_irq_request *requ
 	return 0;
 }
 
-static int mask(struct weir_pci *pci, const struct weir_pci_irq_request *request)
+int weir_pci_intx_mask(struct weir_pci *pci, const struct weir_pci_irq_request *request)
 {
 	bool masked = request->action == VFIO_IRQ_SET_ACTION_MASK;
 	struct weir_pci_intx *intx = &pci->intx;
@@ -216,17 +216,4 @@ static int mask(struct weir_pci *pci, const struct weir_pci_irq_request *request
 	if (weir_pci_irq_is_meant(request, 0))
 		set_masked(pci, masked);
 	return 0;
-}
-
-int weir_pci_intx_set(struct weir_pci *pci, const struct weir_pci_irq_request *request)
-{
-	switch (request->action) {
-	case VFIO_IRQ_SET_ACTION_TRIGGER:
-		return trigger(pci, request);
-	case VFIO_IRQ_SET_ACTION_MASK:
-	case VFIO_IRQ_SET_ACTION_UNMASK:
-		return mask(pci, request);
-	default:
-		return -ENOTTY;
-	}
 }

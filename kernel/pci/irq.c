@@ -75,12 +75,18 @@ static int set_event(struct eventfd_ctx **trigger, const struct weir_pci_irq_req
 
 static int set_irqs(struct weir_pci *pci, const struct weir_pci_irq_request *request)
 {
+	const bool masks = request->action == VFIO_IRQ_SET_ACTION_MASK ||
+			   request->action == VFIO_IRQ_SET_ACTION_UNMASK;
+
+	if (!masks && request->action != VFIO_IRQ_SET_ACTION_TRIGGER)
+		return -ENOTTY;
 	switch (request->index) {
 	case VFIO_PCI_INTX_IRQ_INDEX:
-		return weir_pci_intx_set(pci, request);
+		return masks ? weir_pci_intx_mask(pci, request)
+			     : weir_pci_intx_trigger(pci, request);
 	case VFIO_PCI_MSI_IRQ_INDEX:
 	case VFIO_PCI_MSIX_IRQ_INDEX:
-		return weir_pci_msi_set(pci, request);
+		return masks ? weir_pci_msi_mask(pci, request) : weir_pci_msi_trigger(pci, request);
 	case VFIO_PCI_ERR_IRQ_INDEX:
 		return set_event(&pci->error_trigger, request);
 	default:

@@ -173,7 +173,7 @@ static int set_triggers(struct weir_pci *pci, const struct weir_pci_irq_request 
 	return rc;
 }
 
-static int trigger(struct weir_pci *pci, const struct weir_pci_irq_request *request)
+int weir_pci_msi_trigger(struct weir_pci *pci, const struct weir_pci_irq_request *request)
 {
 	bool active = pci->irq_index == request->index;
 	struct weir_pci_vector *vector;
@@ -235,7 +235,7 @@ static void unmask_action(struct weir_pci *pci, unsigned int index)
 	set_masked(pci, index, false);
 }
 
-static int mask(struct weir_pci *pci, const struct weir_pci_irq_request *request)
+int weir_pci_msi_mask(struct weir_pci *pci, const struct weir_pci_irq_request *request)
 {
 	bool masked = request->action == VFIO_IRQ_SET_ACTION_MASK;
 	struct weir_pci_vector *vector;
@@ -258,17 +258,4 @@ static int mask(struct weir_pci *pci, const struct weir_pci_irq_request *request
 			set_masked(pci, index, masked);
 	}
 	return rc;
-}
-
-int weir_pci_msi_set(struct weir_pci *pci, const struct weir_pci_irq_request *request)
-{
-	switch (request->action) {
-	case VFIO_IRQ_SET_ACTION_TRIGGER:
-		return trigger(pci, request);
-	case VFIO_IRQ_SET_ACTION_MASK:
-	case VFIO_IRQ_SET_ACTION_UNMASK:
-		return mask(pci, request);
-	default:
-		return -ENOTTY;
-	}
 }

@@ -268,8 +268,10 @@ void weir_pci_irqs_close(struct weir_pci *pci);
 /* The eventfd of a descriptor, NULL for a negative one. An ERR_PTR: -EBADF, -EINVAL. */
 struct eventfd_ctx *weir_pci_eventfd(s32 fd);
 
-/* intx.c: [9] is held in the first two. */
-int weir_pci_intx_set(struct weir_pci *pci, const struct weir_pci_irq_request *request);
+/* intx.c: [9] is held in the first three. */
+int weir_pci_intx_trigger(struct weir_pci *pci, const struct weir_pci_irq_request *request);
+/* The request's action is MASK or UNMASK. */
+int weir_pci_intx_mask(struct weir_pci *pci, const struct weir_pci_irq_request *request);
 void weir_pci_intx_disable(struct weir_pci *pci);
 /* The user's bit in the command register. */
 void weir_pci_intx_set_disabled(struct weir_pci *pci, bool disabled);
@@ -277,7 +279,8 @@ void weir_pci_intx_set_disabled(struct weir_pci *pci, bool disabled);
 void weir_pci_intx_update(struct weir_pci *pci);
 
 /* msi.c: MSI and MSI-X. [9] is held. */
-int weir_pci_msi_set(struct weir_pci *pci, const struct weir_pci_irq_request *request);
+int weir_pci_msi_trigger(struct weir_pci *pci, const struct weir_pci_irq_request *request);
+int weir_pci_msi_mask(struct weir_pci *pci, const struct weir_pci_irq_request *request);
 void weir_pci_msi_disable(struct weir_pci *pci);
 
 /*
