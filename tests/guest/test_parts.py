@@ -225,8 +225,17 @@ class KernelLogTest(unittest.TestCase):
 [   71.3] the existing dependency chain (in reverse order) is:
 [   71.3]  </TASK>"""
 
+    OTHER_ORDER = """[   80.1] WARNING: possible circular locking dependency detected
+[   80.1] irq/36-pciehp/70 is trying to acquire lock:
+[   80.1] ff82 (pci_rescan_remove_lock){+.+.}-{4:4}, at: pci_lock_rescan_remove+0x12/0x20
+[   80.1]
+               but task is already holding lock:
+[   80.1] ff11 (&ctrl->reset_lock){.+.+}-{4:4}, at: pciehp_configure_device+0x4f/0x2a0
+[   80.1]  </TASK>"""
+
     def test_reports_about_the_kernel_itself_are_known(self):
-        self.assertIn("hot-plug", kernellog.known(kernellog.scan(self.LOCKS)[0]))
+        for report in (self.LOCKS, self.OTHER_ORDER):
+            self.assertIn("hot-plug", kernellog.known(kernellog.scan(report)[0]))
         for part, other in (("(&ctrl->", "(&weir->"), ("(pci_rescan_", "(weir_")):
             found = kernellog.scan(self.LOCKS.replace(part, other))
             self.assertEqual([finding.kind for finding in found], ["lockdep"])

@@ -64,7 +64,7 @@ KNOWN = [
         "lockdep",
         (
             r"pciehp/\d+ is trying to acquire lock",
-            r"\(&ctrl->reset_lock\).* at: pciehp_unconfigure_device\+",
+            r"\(&ctrl->reset_lock\).* at: pciehp_\w+\+",
             r"already holding lock",
             r"\(pci_rescan_remove_lock\).* at: pci_lock_rescan_remove\+",
         ),
