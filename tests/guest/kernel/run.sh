@@ -21,15 +21,18 @@ modules=in-tree
 if [[ $whose == weir ]]; then
   modules=$build/kernel/$kernel
   mkdir -p "$modules"
+  # Tests may run beside each other: what is there and as it should be is not touched.
+  exec {lock}>"$modules/lock"
+  flock "$lock"
   sudo=()
   ((!EUID)) || sudo=(sudo "WEIR_CACHE=${WEIR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/weir}")
   # Standard output is for TAP.
   "${sudo[@]}" "$tree/tools/guest" inside --kernel "$kernel" --share "$tree" -- \
-    make -s -C "$tree/kernel" "BUILD=$modules" "-j$(nproc)" >&2
-  rm -rf "$modules/installer"
+    make -s -C "$tree/kernel" "BUILD=$modules" W=1 WERROR=1 "-j$(nproc)" >&2
   mkdir -p "$modules/installer/tools"
-  cp -r "$tree"/tools/{kernel-install,kernel-install.d,lib} "$modules/installer/tools/"
-  cp "$tree/meson.build" "$modules/installer/"
+  cp -ru "$tree"/tools/{kernel-install,kernel-install.d,lib} "$modules/installer/tools/"
+  cp -u "$tree/meson.build" "$modules/installer/"
+  exec {lock}>&-
 fi
 exec "$tree/tools/guest" run --kernel "$kernel" --share "$build" --work "$build/guest" \
   --timeout "$seconds" "${options[@]}" -- \

@@ -8,6 +8,7 @@ and type 1, and a table of all results at the end. The kernel's own modules are 
 what they fail is TODO.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -54,7 +55,10 @@ def programs(build):
         target = build / "selftests"
         target.mkdir(exist_ok=True)
         for program in source.glob("vfio_*_test"):
-            shutil.copy2(program, target)
+            # Another guest may be running it.
+            part = target / f"{program.name}.{os.getpid()}"
+            shutil.copy2(program, part)
+            part.rename(target / program.name)
     return target
 
 
