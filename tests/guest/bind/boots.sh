@@ -7,14 +7,9 @@
 set -u
 guest=$1 kernel=$2 build=$3 seconds=$4
 folder=$build/guest/boots-$kernel
-checks=0 failed=0
-
-say() {
-  local result=ok
-  [ "$1" = 0 ] || result='not ok' failed=1
-  checks=$((checks + 1))
-  echo "$result $checks - $2"
-}
+# shellcheck source-path=SCRIPTDIR
+# shellcheck source=../tap.sh
+. "${0%/*}/../tap.sh"
 
 # boot STAGE: its checks become ours, numbered on.
 boot() {
@@ -24,15 +19,13 @@ boot() {
   status=$?
   while IFS= read -r line; do
     case $line in
-      'ok '* | 'not ok '*)
-        [[ $line == ok* ]]
-        say $? "$1: ${line#* - }"
-        ;;
+      'ok '*) check "$1: ${line#* - }" true ;;
+      'not ok '*) check "$1: ${line#* - }" false ;;
       1..*) ;;
       *) printf '# %s\n' "$line" ;;
     esac
   done <"$folder/output"
-  say "$status" "$1: the guest succeeds ($status)"
+  check "$1: the guest succeeds" test "$status" = 0
 }
 
 rm -rf "$folder"
@@ -41,5 +34,4 @@ echo 'quiet intel_iommu=off' >"$folder/cmdline"
 for stage in broken mended settled; do
   boot "$stage"
 done
-echo "1..$checks"
-exit "$failed"
+finish

@@ -1,34 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # shellcheck shell=bash
 #
-# Checks that scripts report as TAP, and edu, which they bind and have opened. To be sourced, with
-# here set to the folder.
+# The checks of tap.sh, and edu, which scripts bind and have opened. To be sourced, with here set to the
+# folder.
+# shellcheck source-path=SCRIPTDIR
+# shellcheck source=../tap.sh
+. "${BASH_SOURCE[0]%/*}/../tap.sh"
 
 # edu0: see docs/guest-lab.md.
 edu=0000:00:17.0
-checks=0 failures=0
-said=$(mktemp) answer=$(mktemp)
-
-# check TEXT COMMAND...: passes when the command succeeds; what one that fails has said follows. It
-# runs in this shell.
-check() {
-  local text=$1
-  shift
-  checks=$((checks + 1))
-  if "$@" >"$said" 2>&1; then
-    echo "ok $checks - $text"
-  else
-    failures=$((failures + 1))
-    echo "not ok $checks - $text"
-    sed 's/^/# /' "$said"
-  fi
-}
-
-# finish: the plan, and the script's status.
-finish() {
-  echo "1..$checks"
-  exit $((failures != 0))
-}
+answer=$(mktemp)
 
 # fails COMMAND...: what is to fail.
 fails() {
