@@ -17,9 +17,8 @@
 
 #include "base/base.h"
 #include "fd_count.h"
+#include "input.h"
 #include "scripted_server.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
 #define MAX_STEPS 64
 #define MEMORY_BYTES 8192
@@ -39,7 +38,7 @@ enum {
 };
 
 struct fuzz {
-	const uint8_t *at, *end; /* what is left of the input */
+	struct fuzz_input input;
 	struct scripted server;
 	struct weir_ioas *ioas;
 	struct weir_mapping *mapping;
@@ -48,52 +47,28 @@ struct fuzz {
 	int event;
 };
 
-static void require(bool condition)
-{
-	if (!condition)
-		abort();
-}
-
-static uint64_t take(struct fuzz *fuzz, unsigned int bytes)
-{
-	uint64_t value = 0;
-
-	while (bytes-- && fuzz->at < fuzz->end)
-		value = value << 8 | *fuzz->at++;
-	return value;
-}
-
-static size_t take_bytes(struct fuzz *fuzz, void *to, size_t bytes)
-{
-	if (bytes > (size_t)(fuzz->end - fuzz->at))
-		bytes = (size_t)(fuzz->end - fuzz->at);
-	memcpy(to, fuzz->at, bytes);
-	fuzz->at += bytes;
-	return bytes;
-}
-
 /* DMA, usually near the mapping, or any other command. */
 static void ask(struct fuzz *fuzz, struct scripted *server)
 {
-	struct vfio_user_header header = { .id = (uint16_t)take(fuzz, 1),
-					   .command = (uint16_t)take(fuzz, 1),
-					   .flags = (uint32_t)take(fuzz, 1) & ~1u };
+	struct vfio_user_header header = { .id = (uint16_t)take(&fuzz->input, 1),
+					   .command = (uint16_t)take(&fuzz->input, 1),
+					   .flags = (uint32_t)take(&fuzz->input, 1) & ~1u };
 	struct {
 		struct vfio_user_dma_access access;
 		uint8_t data[256];
 	} request;
 	struct iovec part = { &request, sizeof(request.access) };
 
-	request.access.address = WEIR_IOVA_WINDOW_BASE + take(fuzz, 2) - 256;
-	request.access.count = take(fuzz, 3);
-	part.iov_len += take_bytes(fuzz, request.data, take(fuzz, 1));
+	request.access.address = WEIR_IOVA_WINDOW_BASE + take(&fuzz->input, 2) - 256;
+	request.access.count = take(&fuzz->input, 3);
+	part.iov_len += take_bytes(&fuzz->input, request.data, take(&fuzz->input, 1));
 	wire_send(server->wire, &header, &part, 1, NULL, 0, 0, NULL);
 }
 
 static void send_raw(struct fuzz *fuzz, struct scripted *server)
 {
 	uint8_t bytes[256];
-	size_t nr = take_bytes(fuzz, bytes, take(fuzz, 1));
+	size_t nr = take_bytes(&fuzz->input, bytes, take(&fuzz->input, 1));
 
 	if (nr)
 		require(!wire_inject(server->client, bytes, nr, NULL, 0));
@@ -104,21 +79,21 @@ static bool tamper(struct scripted *server, struct scripted_reply *reply, void *
 	struct fuzz *fuzz = ctx;
 	size_t at;
 
-	switch (take(fuzz, 1)) {
+	switch (take(&fuzz->input, 1)) {
 	case SPOIL_BYTES:
-		at = take(fuzz, 1);
+		at = take(&fuzz->input, 1);
 		if (at < reply->bytes)
-			take_bytes(fuzz, reply->payload + at,
-				   (size_t)take(fuzz, 1) % (reply->bytes - at + 1));
+			take_bytes(&fuzz->input, reply->payload + at,
+				   (size_t)take(&fuzz->input, 1) % (reply->bytes - at + 1));
 		return false;
 	case SPOIL_HEADER:
-		take_bytes(fuzz, &reply->header, sizeof(reply->header));
+		take_bytes(&fuzz->input, &reply->header, sizeof(reply->header));
 		return false;
 	case SPOIL_LENGTH:
-		reply->bytes = take(fuzz, 2) % sizeof(reply->payload);
+		reply->bytes = take(&fuzz->input, 2) % sizeof(reply->payload);
 		return false;
 	case SPOIL_PAYLOAD:
-		reply->bytes = take_bytes(fuzz, reply->payload, take(fuzz, 1));
+		reply->bytes = take_bytes(&fuzz->input, reply->payload, take(&fuzz->input, 1));
 		return false;
 	case SPOIL_ASK:
 		ask(fuzz, server);
@@ -127,7 +102,7 @@ static bool tamper(struct scripted *server, struct scripted_reply *reply, void *
 		send_raw(fuzz, server);
 		return false;
 	case SPOIL_DESCRIPTORS:
-		reply->nr_fds = (unsigned int)take(fuzz, 1) % (WIRE_MAX_FDS + 1);
+		reply->nr_fds = (unsigned int)take(&fuzz->input, 1) % (WIRE_MAX_FDS + 1);
 		for (unsigned int i = 0; i < reply->nr_fds; i++)
 			reply->fds[i] = i % 2 ? fuzz->event : server->bar_fd;
 		return false;
@@ -144,9 +119,9 @@ static bool tamper(struct scripted *server, struct scripted_reply *reply, void *
 static void access_region(struct fuzz *fuzz)
 {
 	uint8_t data[9000];
-	unsigned int region = (unsigned int)take(fuzz, 1);
-	uint64_t offset = take(fuzz, 2);
-	size_t bytes = take(fuzz, 2) % sizeof(data);
+	unsigned int region = (unsigned int)take(&fuzz->input, 1);
+	uint64_t offset = take(&fuzz->input, 2);
+	size_t bytes = take(&fuzz->input, 2) % sizeof(data);
 
 	memset(data, 0, sizeof(data));
 	if (region & 0x80)
@@ -157,9 +132,10 @@ static void access_region(struct fuzz *fuzz)
 
 static void bind_irqs(struct fuzz *fuzz)
 {
-	unsigned int kind = (unsigned int)take(fuzz, 1), first = (unsigned int)take(fuzz, 1);
-	unsigned int count = (unsigned int)take(fuzz, 1);
-	uint8_t unbound = (uint8_t)take(fuzz, 1);
+	unsigned int kind = (unsigned int)take(&fuzz->input, 1),
+		     first = (unsigned int)take(&fuzz->input, 1);
+	unsigned int count = (unsigned int)take(&fuzz->input, 1);
+	uint8_t unbound = (uint8_t)take(&fuzz->input, 1);
 	int fds[256];
 
 	for (unsigned int i = 0; i < 256; i++)
@@ -188,7 +164,7 @@ static void step(struct fuzz *fuzz)
 {
 	uint64_t value;
 
-	switch (take(fuzz, 1) % 9) {
+	switch (take(&fuzz->input, 1) % 9) {
 	case 0:
 		access_region(fuzz);
 		break;
@@ -196,7 +172,7 @@ static void step(struct fuzz *fuzz)
 		bind_irqs(fuzz);
 		break;
 	case 2:
-		weir_irq_unbind(fuzz->dev, (enum weir_irq)take(fuzz, 1), NULL);
+		weir_irq_unbind(fuzz->dev, (enum weir_irq)take(&fuzz->input, 1), NULL);
 		break;
 	case 3:
 		weir_device_reset(fuzz->dev, NULL);
@@ -208,13 +184,14 @@ static void step(struct fuzz *fuzz)
 		take_events(fuzz);
 		break;
 	case 6:
-		weir_irq_arm(fuzz->dev, (unsigned int)take(fuzz, 2));
+		weir_irq_arm(fuzz->dev, (unsigned int)take(&fuzz->input, 2));
 		break;
 	case 7:
-		weir_device_find_capability(fuzz->dev, (uint8_t)take(fuzz, 1));
+		weir_device_find_capability(fuzz->dev, (uint8_t)take(&fuzz->input, 1));
 		break;
 	default:
-		weir_device_read64(fuzz->dev, (unsigned int)take(fuzz, 1), take(fuzz, 2), &value);
+		weir_device_read64(fuzz->dev, (unsigned int)take(&fuzz->input, 1),
+				   take(&fuzz->input, 2), &value);
 		break;
 	}
 }
@@ -250,14 +227,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	struct fuzz *fuzz = calloc(1, sizeof(*fuzz));
 
 	require(fuzz);
-	fuzz->at = data;
-	fuzz->end = data + bytes;
+	fuzz->input = (struct fuzz_input){ .at = data, .end = data + bytes };
 	make_memory(fuzz);
 	scripted_init(&fuzz->server);
 	fuzz->server.tamper = tamper;
 	fuzz->server.tamper_ctx = fuzz;
 	if (!scripted_open(&fuzz->server, fuzz->ioas, NULL, &fuzz->dev, NULL)) {
-		for (int i = 0; i < MAX_STEPS && fuzz->at < fuzz->end; i++)
+		for (int i = 0; i < MAX_STEPS && fuzz->input.at < fuzz->input.end; i++)
 			step(fuzz);
 		check_end(fuzz);
 		weir_device_close(fuzz->dev);

@@ -7,30 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "input.h"
 #include "nvme_fixture.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
-
 #define MAX_COOKIES 4096
-
-struct script {
-	const uint8_t *at, *end;
-};
-
-static uint64_t take(struct script *script, unsigned int bytes)
-{
-	uint64_t value = 0;
-
-	while (bytes-- && script->at < script->end)
-		value = value << 8 | *script->at++;
-	return value;
-}
-
-static void require(int condition)
-{
-	if (!condition)
-		abort();
-}
 
 struct owner {
 	struct nvme_fixture f;
@@ -40,20 +20,20 @@ struct owner {
 	bool dead;
 };
 
-static void submit(struct owner *owner, struct script *script)
+static void submit(struct owner *owner, struct fuzz_input *input)
 {
 	struct weir_nvme_io ios[8];
-	unsigned int n = (unsigned int)take(script, 1) % 8;
+	unsigned int n = (unsigned int)take(input, 1) % 8;
 	int taken;
 
 	if (owner->next + n > MAX_COOKIES)
 		return;
 	for (unsigned int i = 0; i < n; i++)
-		ios[i] = (struct weir_nvme_io){ .opcode = (uint8_t)take(script, 1),
-						.flags = (uint8_t)take(script, 1),
-						.blocks = (uint32_t)take(script, 2),
-						.lba = take(script, 3),
-						.data = take(script, 5),
+		ios[i] = (struct weir_nvme_io){ .opcode = (uint8_t)take(input, 1),
+						.flags = (uint8_t)take(input, 1),
+						.blocks = (uint32_t)take(input, 2),
+						.lba = take(input, 3),
+						.data = take(input, 5),
 						.cookie = owner->next + i };
 	taken = weir_nvme_submit(owner->f.qp, &owner->f.ns, ios, n);
 	require(owner->dead ? taken == -ENODEV : taken >= 0 || taken == -ENODEV);
@@ -83,10 +63,10 @@ static int poll_once(struct owner *owner, unsigned int max)
 }
 
 /* An entry anywhere in the ring, with any content. */
-static void scribble(struct owner *owner, struct script *script)
+static void scribble(struct owner *owner, struct fuzz_input *input)
 {
-	uint32_t slot = (uint32_t)take(script, 1) & (owner->f.qp->state->cq_entries - 1);
-	uint64_t entry[2] = { take(script, 8), take(script, 8) };
+	uint32_t slot = (uint32_t)take(input, 1) & (owner->f.qp->state->cq_entries - 1);
+	uint64_t entry[2] = { take(input, 8), take(input, 8) };
 
 	memcpy((void *)(uintptr_t)&owner->f.qp->cq[slot], entry, sizeof(entry));
 }
@@ -99,31 +79,31 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 							 .block_shift = 9,
 							 .blocks = 1 << 20,
 							 .max_transfer = 64 << 10 };
-	struct script script = { data, data + bytes };
+	struct fuzz_input input = { .at = data, .end = data + bytes };
 	struct owner *owner = calloc(1, sizeof(*owner));
 
 	nvme_fixture_start(&owner->f, &shape);
-	while (script.at < script.end) {
-		switch (take(&script, 1) % 7) {
+	while (input.at < input.end) {
+		switch (take(&input, 1) % 7) {
 		case 0:
 		case 1:
-			submit(owner, &script);
+			submit(owner, &input);
 			break;
 		case 2:
-			poll_once(owner, (unsigned int)take(&script, 1) % 17);
+			poll_once(owner, (unsigned int)take(&input, 1) % 17);
 			break;
 		case 3: /* usually the right queue and a possible id */
-			nvme_fixture_post(&owner->f, (uint16_t)take(&script, 1) % 17, 1,
-					  (uint16_t)take(&script, 2), 0);
+			nvme_fixture_post(&owner->f, (uint16_t)take(&input, 1) % 17, 1,
+					  (uint16_t)take(&input, 2), 0);
 			break;
 		case 4:
-			scribble(owner, &script);
+			scribble(owner, &input);
 			break;
 		case 5: /* an Abort is answered, or nothing is */
-			nvme_fixture_post_admin(&owner->f, (uint16_t)take(&script, 1) % 6, 0, 0);
+			nvme_fixture_post_admin(&owner->f, (uint16_t)take(&input, 1) % 6, 0, 0);
 			break;
 		default:
-			weir_nvme_sweep(owner->f.qp, take(&script, 6));
+			weir_nvme_sweep(owner->f.qp, take(&input, 6));
 			break;
 		}
 	}

@@ -17,11 +17,11 @@
 
 #include "base/base.h"
 #include "device/vfio_user/wire.h"
+#include "input.h"
+#include "messages.h"
 #include "nvme/sim_nvme.h"
 #include "nvme/spec.h"
 #include "server/sim.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
 #define PAGE 4096u
 #define DISK_BYTES (UINT64_C(1) << 20)
@@ -67,7 +67,7 @@ enum {
 };
 
 struct fuzz {
-	const uint8_t *at, *end; /* what is left of the input */
+	struct fuzz_input input;
 	struct sim_nvme *nvme;
 	struct sim_server *server;
 	struct wire *client;
@@ -81,37 +81,22 @@ struct fuzz {
 	uint16_t cid;
 };
 
-static void require(bool condition)
-{
-	if (!condition)
-		abort();
-}
-
-static uint64_t take(struct fuzz *fuzz, unsigned int bytes)
-{
-	uint64_t value = 0;
-
-	while (bytes-- && fuzz->at < fuzz->end)
-		value = value << 8 | *fuzz->at++;
-	return value;
-}
-
 /* Small numbers are a byte. */
-static uint32_t take_dword(struct fuzz *fuzz)
+static uint32_t take_dword(struct fuzz_input *input)
 {
-	uint32_t value = (uint32_t)take(fuzz, 1);
+	uint32_t value = (uint32_t)take(input, 1);
 
-	return value < 0xc0 ? value : (uint32_t)take(fuzz, value < 0xf0 ? 2 : 4);
+	return value < 0xc0 ? value : (uint32_t)take(input, value < 0xf0 ? 2 : 4);
 }
 
 /* An address that may well be mapped. */
-static uint64_t take_address(struct fuzz *fuzz)
+static uint64_t take_address(struct fuzz_input *input)
 {
-	uint32_t choice = (uint32_t)take(fuzz, 2), page = choice >> 4;
+	uint32_t choice = (uint32_t)take(input, 2), page = choice >> 4;
 
 	switch (choice & 15) {
 	case 0:
-		return take(fuzz, 8);
+		return take(input, 8);
 	case 1:
 	case 2: /* a list, anywhere in a page */
 		return IOVA + (LIST_PAGE + page % LIST_PAGES) * PAGE + (page / LIST_PAGES) * 16;
@@ -127,35 +112,10 @@ static uint64_t take_address(struct fuzz *fuzz)
 		return 0;
 	case 8:
 	case 9: /* anywhere in a page */
-		return IOVA + (DATA_PAGE + page % DATA_PAGES) * PAGE + take(fuzz, 2) % PAGE;
+		return IOVA + (DATA_PAGE + page % DATA_PAGES) * PAGE + take(input, 2) % PAGE;
 	default:
 		return IOVA + (DATA_PAGE + page % DATA_PAGES) * PAGE;
 	}
-}
-
-static void send_command(struct fuzz *fuzz, uint16_t command, uint32_t flags, const void *payload,
-			 size_t bytes, int fd)
-{
-	struct vfio_user_header header = { .id = 1, .command = command, .flags = flags };
-	struct iovec part = { .iov_base = (void *)(uintptr_t)payload, .iov_len = bytes };
-
-	wire_send(fuzz->client, &header, &part, bytes ? 1 : 0, &fd, fd >= 0, 0, NULL);
-}
-
-static void write_region(struct fuzz *fuzz, uint32_t region, uint64_t offset, uint64_t value,
-			 uint32_t bytes)
-{
-	uint8_t payload[sizeof(struct vfio_user_region_access) + sizeof(value)];
-	struct vfio_user_region_access access = {
-		.offset = offset,
-		.region = region,
-		.count = bytes,
-	};
-
-	memcpy(payload, &access, sizeof(access));
-	memcpy(payload + sizeof(access), &value, sizeof(value));
-	send_command(fuzz, VFIO_USER_REGION_WRITE, VFIO_USER_NO_REPLY, payload,
-		     sizeof(access) + bytes, -1);
 }
 
 static void map(struct fuzz *fuzz, uint64_t iova, uint64_t offset, uint64_t bytes, uint32_t prot)
@@ -168,8 +128,8 @@ static void map(struct fuzz *fuzz, uint64_t iova, uint64_t offset, uint64_t byte
 		.bytes = bytes,
 	};
 
-	send_command(fuzz, VFIO_USER_DMA_MAP, VFIO_USER_NO_REPLY, &request, sizeof(request),
-		     fuzz->memory);
+	send_message(fuzz->client, VFIO_USER_DMA_MAP, VFIO_USER_NO_REPLY, &request, sizeof(request),
+		     &fuzz->memory, 1);
 }
 
 static void unmap(struct fuzz *fuzz, uint64_t iova, uint64_t bytes)
@@ -178,7 +138,8 @@ static void unmap(struct fuzz *fuzz, uint64_t iova, uint64_t bytes)
 					       .address = iova,
 					       .bytes = bytes };
 
-	send_command(fuzz, VFIO_USER_DMA_UNMAP, VFIO_USER_NO_REPLY, &request, sizeof(request), -1);
+	send_message(fuzz->client, VFIO_USER_DMA_UNMAP, VFIO_USER_NO_REPLY, &request,
+		     sizeof(request), NULL, 0);
 }
 
 /* The controller reaches memory by message: an honest answer. */
@@ -228,7 +189,8 @@ static void map_doorbells(struct fuzz *fuzz)
 	struct wire_message message;
 	void *doorbells;
 
-	send_command(fuzz, VFIO_USER_DEVICE_GET_REGION_INFO, 0, &info, sizeof(info), -1);
+	send_message(fuzz->client, VFIO_USER_DEVICE_GET_REGION_INFO, 0, &info, sizeof(info), NULL,
+		     0);
 	sim_server_turn(fuzz->server);
 	require(!wire_receive(fuzz->client, &message, 0, NULL) && message.bytes >= sizeof(info));
 	memcpy(&info, message.payload, sizeof(info));
@@ -250,7 +212,7 @@ static void connect_driver(struct fuzz *fuzz)
 
 	require(!wire_pair(&fuzz->client, &server_end));
 	require(!sim_server_connect(fuzz->server, server_end));
-	send_command(fuzz, VFIO_USER_VERSION, 0, version, sizeof(version), -1);
+	send_message(fuzz->client, VFIO_USER_VERSION, 0, version, sizeof(version), NULL, 0);
 	sim_server_turn(fuzz->server);
 	require(!wire_receive(fuzz->client, &message, 0, NULL));
 	wire_message_release(&message);
@@ -260,7 +222,7 @@ static void connect_driver(struct fuzz *fuzz)
 	map(fuzz, IOVA, 0, SHARED_BYTES, READ_WRITE);
 	map(fuzz, READ_IOVA, 0, PART_BYTES, VFIO_USER_DMA_READABLE);
 	map(fuzz, WRITE_IOVA, 0, PART_BYTES, VFIO_USER_DMA_WRITEABLE);
-	write_region(fuzz, 7, 4, 6, 2); /* memory decoding, bus master */
+	write_region(fuzz->client, 7, 4, 6, 2); /* memory decoding, bus master */
 	sim_server_turn(fuzz->server);
 }
 
@@ -281,7 +243,7 @@ static void ring(struct fuzz *fuzz, unsigned int doorbell, uint32_t value)
 	if (fuzz->doorbells && doorbell * 4 < fuzz->doorbell_bytes)
 		*(volatile uint32_t *)(fuzz->doorbells + doorbell * 4) = value;
 	else
-		write_region(fuzz, 0, NVME_DOORBELLS + doorbell * 4, value, 4);
+		write_region(fuzz->client, 0, NVME_DOORBELLS + doorbell * 4, value, 4);
 }
 
 static void put(struct fuzz *fuzz, unsigned int qid, struct nvme_sqe sqe)
@@ -325,10 +287,10 @@ static bool bring_up(struct fuzz *fuzz)
 
 	memset(fuzz->shared, 0, QUEUE_PAGES * PAGE);
 	memset(fuzz->tails, 0, sizeof(fuzz->tails));
-	write_region(fuzz, 0, NVME_AQA, (ENTRIES - 1) << 16 | (ENTRIES - 1), 4);
-	write_region(fuzz, 0, NVME_ASQ, IOVA + SQ_PAGE(0) * PAGE, 8);
-	write_region(fuzz, 0, NVME_ACQ, IOVA + CQ_PAGE(0) * PAGE, 8);
-	write_region(fuzz, 0, NVME_CC, fuzz->cc, 4);
+	write_region(fuzz->client, 0, NVME_AQA, (ENTRIES - 1) << 16 | (ENTRIES - 1), 4);
+	write_region(fuzz->client, 0, NVME_ASQ, IOVA + SQ_PAGE(0) * PAGE, 8);
+	write_region(fuzz->client, 0, NVME_ACQ, IOVA + CQ_PAGE(0) * PAGE, 8);
+	write_region(fuzz->client, 0, NVME_CC, fuzz->cc, 4);
 	sim_server_turn(fuzz->server);
 	for (unsigned int qid = 1; qid < QUEUES; qid++) {
 		ok &= !run(fuzz, 0, create_queue(NVME_ADMIN_CREATE_CQ, qid, CQ_PAGE(qid)));
@@ -342,35 +304,37 @@ static void put_command(struct fuzz *fuzz, unsigned int qid)
 	static const uint8_t admin[] = { 0x00, 0x01, 0x02, 0x04, 0x05, 0x06,
 					 0x08, 0x09, 0x0a, 0x0c, 0x7c };
 	static const uint8_t io[] = { 0x00, 0x01, 0x02, 0x05, 0x08, 0x09, 0x0c };
-	unsigned int opcode = (unsigned int)take(fuzz, 1);
-	struct nvme_sqe sqe = { .flags = (uint8_t)take(fuzz, 1) };
+	unsigned int opcode = (unsigned int)take(&fuzz->input, 1);
+	struct nvme_sqe sqe = { .flags = (uint8_t)take(&fuzz->input, 1) };
 
 	if (opcode & 0x80)
 		sqe.opcode = opcode & 0x7f;
 	else
 		sqe.opcode = qid ? io[opcode % sizeof(io)] : admin[opcode % sizeof(admin)];
-	sqe.nsid = take_dword(fuzz);
-	sqe.prp1 = take_address(fuzz);
+	sqe.nsid = take_dword(&fuzz->input);
+	sqe.prp1 = take_address(&fuzz->input);
 	/* An SGL descriptor has a length and a type there. */
-	sqe.prp2 = sqe.flags & 0xc0 ? take(fuzz, 1) << 60 | take_dword(fuzz) : take_address(fuzz);
-	sqe.cdw10 = take_dword(fuzz);
-	sqe.cdw11 = take_dword(fuzz);
-	sqe.cdw12 = take_dword(fuzz);
-	sqe.cdw13 = take_dword(fuzz);
+	sqe.prp2 = sqe.flags & 0xc0 ? take(&fuzz->input, 1) << 60 | take_dword(&fuzz->input)
+				    : take_address(&fuzz->input);
+	sqe.cdw10 = take_dword(&fuzz->input);
+	sqe.cdw11 = take_dword(&fuzz->input);
+	sqe.cdw12 = take_dword(&fuzz->input);
+	sqe.cdw13 = take_dword(&fuzz->input);
 	put(fuzz, qid, sqe);
 }
 
 /* Entries of a list, by PRPs or SGL descriptors, or any bytes. */
 static void fill_list(struct fuzz *fuzz)
 {
-	unsigned int kind = (unsigned int)take(fuzz, 1), place = (unsigned int)take(fuzz, 1);
+	unsigned int kind = (unsigned int)take(&fuzz->input, 1),
+		     place = (unsigned int)take(&fuzz->input, 1);
 	uint64_t *entry = (void *)(fuzz->shared + LIST_PAGE * PAGE + place * 256);
-	unsigned int n = (unsigned int)take(fuzz, 1) % 16 + 1;
+	unsigned int n = (unsigned int)take(&fuzz->input, 1) % 16 + 1;
 
 	for (unsigned int i = 0; i < n; i++) {
-		*entry++ = kind % 4 == 3 ? take(fuzz, 8) : take_address(fuzz);
+		*entry++ = kind % 4 == 3 ? take(&fuzz->input, 8) : take_address(&fuzz->input);
 		if (kind % 4 == 1)
-			*entry++ = take(fuzz, 1) << 60 | take_dword(fuzz);
+			*entry++ = take(&fuzz->input, 1) << 60 | take_dword(&fuzz->input);
 	}
 }
 
@@ -378,18 +342,20 @@ static void write_register(struct fuzz *fuzz)
 {
 	static const uint16_t offsets[] = { NVME_CC, NVME_AQA, NVME_ASQ, NVME_ACQ, NVME_CSTS, 0x0c,
 					    0x10,    0x20,     0x50,	 0x58,	   0x1000,    0 };
-	unsigned int choice = (unsigned int)take(fuzz, 1);
+	unsigned int choice = (unsigned int)take(&fuzz->input, 1);
 	uint64_t offset = offsets[choice % ARRAY_SIZE(offsets)], value;
 
 	if (!offset)
-		offset = take(fuzz, 2);
-	value = choice & 0x80 ? take_address(fuzz) : choice & 0x40 ? fuzz->cc : take(fuzz, 4);
-	write_region(fuzz, 0, offset, value, choice & 0x20 ? 8 : 4);
+		offset = take(&fuzz->input, 2);
+	value = choice & 0x80	? take_address(&fuzz->input)
+		: choice & 0x40 ? fuzz->cc
+				: take(&fuzz->input, 4);
+	write_region(fuzz->client, 0, offset, value, choice & 0x20 ? 8 : 4);
 }
 
 static void change_memory(struct fuzz *fuzz)
 {
-	unsigned int choice = (unsigned int)take(fuzz, 1);
+	unsigned int choice = (unsigned int)take(&fuzz->input, 1);
 
 	switch (choice % 6) {
 	case 0:
@@ -409,38 +375,39 @@ static void change_memory(struct fuzz *fuzz)
 		unmap(fuzz, WRITE_IOVA, PART_BYTES);
 		break;
 	default:
-		unmap(fuzz, IOVA + take(fuzz, 1) * PAGE, take(fuzz, 1) * PAGE);
+		unmap(fuzz, IOVA + take(&fuzz->input, 1) * PAGE, take(&fuzz->input, 1) * PAGE);
 		break;
 	}
 }
 
 static void disturb(struct fuzz *fuzz)
 {
-	unsigned int choice = (unsigned int)take(fuzz, 1);
+	unsigned int choice = (unsigned int)take(&fuzz->input, 1);
 
 	switch (choice % 5) {
 	case 0:
-		write_region(fuzz, 7, 4, take(fuzz, 1), 2);
+		write_region(fuzz->client, 7, 4, take(&fuzz->input, 1), 2);
 		break;
 	case 1:
-		sim_nvme_resize(fuzz->nvme, 1, take(fuzz, 1) * 64);
+		sim_nvme_resize(fuzz->nvme, 1, take(&fuzz->input, 1) * 64);
 		break;
 	case 2:
-		sim_nvme_async_event(fuzz->nvme, choice >> 4 & 3, (uint8_t)take(fuzz, 1),
-				     (uint8_t)take(fuzz, 1));
+		sim_nvme_async_event(fuzz->nvme, choice >> 4 & 3, (uint8_t)take(&fuzz->input, 1),
+				     (uint8_t)take(&fuzz->input, 1));
 		break;
 	case 3:
-		send_command(fuzz, VFIO_USER_DEVICE_RESET, VFIO_USER_NO_REPLY, NULL, 0, -1);
+		send_message(fuzz->client, VFIO_USER_DEVICE_RESET, VFIO_USER_NO_REPLY, NULL, 0,
+			     NULL, 0);
 		break;
 	default: /* the controller memory buffer, or what is not there */
-		write_region(fuzz, 2, take(fuzz, 2), take(fuzz, 8), 8);
+		write_region(fuzz->client, 2, take(&fuzz->input, 2), take(&fuzz->input, 8), 8);
 		break;
 	}
 }
 
 static void step(struct fuzz *fuzz)
 {
-	unsigned int what = (unsigned int)take(fuzz, 1), qid = what >> 4 & 3;
+	unsigned int what = (unsigned int)take(&fuzz->input, 1), qid = what >> 4 & 3;
 
 	switch (what & 15) {
 	case 0:
@@ -461,10 +428,10 @@ static void step(struct fuzz *fuzz)
 		fill_list(fuzz);
 		return;
 	case 10: /* any doorbell, any value */
-		ring(fuzz, (unsigned int)take(fuzz, 1), take_dword(fuzz));
+		ring(fuzz, (unsigned int)take(&fuzz->input, 1), take_dword(&fuzz->input));
 		break;
 	case 11: /* completions were taken */
-		ring(fuzz, 2 * qid + 1, take_dword(fuzz) % ENTRIES);
+		ring(fuzz, 2 * qid + 1, take_dword(&fuzz->input) % ENTRIES);
 		return;
 	case 12:
 		write_register(fuzz);
@@ -559,8 +526,9 @@ static void make_memory(struct fuzz *fuzz)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
-	struct fuzz fuzz = { .at = data, .end = data + bytes };
-	unsigned int first = (unsigned int)take(&fuzz, 1), second = (unsigned int)take(&fuzz, 1);
+	struct fuzz fuzz = { .input = { .at = data, .end = data + bytes } };
+	unsigned int first = (unsigned int)take(&fuzz.input, 1),
+		     second = (unsigned int)take(&fuzz.input, 1);
 	struct sim_nvme_stats stats;
 
 	make_memory(&fuzz);
@@ -568,7 +536,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	connect_driver(&fuzz);
 	if (!(first & OPTION_OFF))
 		require(bring_up(&fuzz));
-	for (int i = 0; i < MAX_STEPS && fuzz.at < fuzz.end; i++)
+	for (int i = 0; i < MAX_STEPS && fuzz.input.at < fuzz.input.end; i++)
 		step(&fuzz);
 	for (int i = 0; i < 4; i++)
 		sim_server_turn(fuzz.server);

@@ -17,11 +17,11 @@
 
 #include "base/base.h"
 #include "device/vfio_user/wire.h"
+#include "input.h"
 #include "membar/sim_membar.h"
+#include "messages.h"
 #include "nvme/sim_nvme.h"
 #include "server/sim.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
 #define DEVICE_BYTES (UINT64_C(1) << 20)
 #define SHARED_BYTES (UINT64_C(1) << 18)
@@ -50,7 +50,7 @@ enum {
 };
 
 struct fuzz {
-	const uint8_t *at, *end; /* what is left of the input */
+	struct fuzz_input input;
 	struct sim_membar *membar;
 	struct sim_nvme *nvme;
 	struct sim_server *server;
@@ -59,21 +59,6 @@ struct fuzz {
 	int memory, event;
 	uint8_t *shared; /* mapping of memory */
 };
-
-static void require(bool condition)
-{
-	if (!condition)
-		abort();
-}
-
-static unsigned int take(struct fuzz *fuzz, unsigned int bytes)
-{
-	unsigned int value = 0;
-
-	while (bytes-- && fuzz->at < fuzz->end)
-		value = value << 8 | *fuzz->at++;
-	return value;
-}
 
 static void make_device(struct fuzz *fuzz, unsigned int options)
 {
@@ -133,35 +118,30 @@ static unsigned int pick_fds(const struct fuzz *fuzz, unsigned int flags, int *f
 static void send_command(struct fuzz *fuzz, unsigned int command, unsigned int flags,
 			 const void *payload, size_t bytes)
 {
-	struct vfio_user_header header = {
-		.id = 1,
-		.command = (uint16_t)command,
-		.flags = (flags & FLAG_NO_REPLY ? VFIO_USER_NO_REPLY : 0) |
-			 (flags & FLAG_REPLY ? VFIO_USER_TYPE_REPLY : 0) |
-			 (flags & FLAG_ERROR ? VFIO_USER_ERROR : 0),
-	};
-	struct iovec part = { .iov_base = (void *)(uintptr_t)payload, .iov_len = bytes };
+	uint32_t header_flags = (flags & FLAG_NO_REPLY ? VFIO_USER_NO_REPLY : 0) |
+				(flags & FLAG_REPLY ? VFIO_USER_TYPE_REPLY : 0) |
+				(flags & FLAG_ERROR ? VFIO_USER_ERROR : 0);
 	int fds[4];
 
-	wire_send(fuzz->client, &header, &part, bytes ? 1 : 0, fds, pick_fds(fuzz, flags, fds), 0,
-		  NULL);
+	send_message(fuzz->client, command, header_flags, payload, bytes, fds,
+		     pick_fds(fuzz, flags, fds));
 }
 
 static void send_record(struct fuzz *fuzz)
 {
-	unsigned int command = take(fuzz, 1);
-	unsigned int flags = take(fuzz, 1);
-	size_t bytes = take(fuzz, 2), offset = flags * 64;
+	unsigned int command = (unsigned int)take(&fuzz->input, 1);
+	unsigned int flags = (unsigned int)take(&fuzz->input, 1);
+	size_t bytes = take(&fuzz->input, 2), offset = flags * 64;
 
-	if (bytes > (size_t)(fuzz->end - fuzz->at))
-		bytes = (size_t)(fuzz->end - fuzz->at);
+	if (bytes > (size_t)(fuzz->input.end - fuzz->input.at))
+		bytes = (size_t)(fuzz->input.end - fuzz->input.at);
 	if (command == RECORD_RAW)
-		wire_inject(fuzz->server_end, fuzz->at, bytes, NULL, 0);
+		wire_inject(fuzz->server_end, fuzz->input.at, bytes, NULL, 0);
 	else if (command == RECORD_MEMORY)
-		memcpy(fuzz->shared + offset, fuzz->at, bytes);
+		memcpy(fuzz->shared + offset, fuzz->input.at, bytes);
 	else
-		send_command(fuzz, command, flags, fuzz->at, bytes);
-	fuzz->at += bytes;
+		send_command(fuzz, command, flags, fuzz->input.at, bytes);
+	fuzz->input.at += bytes;
 }
 
 /* The server waits for an answer: what it asked for, or the next record. */
@@ -182,11 +162,11 @@ static void answer(void *ctx)
 		require(access.count && access.count <= VFIO_USER_DEFAULT_MAX_TRANSFER);
 		memcpy(payload, &access, sizeof(access));
 		if (message.header.command == VFIO_USER_DMA_READ) {
-			memset(payload + sizeof(access), (int)take(fuzz, 1), access.count);
+			memset(payload + sizeof(access), (int)take(&fuzz->input, 1), access.count);
 			part.iov_len += access.count;
 		}
 		message.header.flags = VFIO_USER_TYPE_REPLY;
-		if (take(fuzz, 1) % 4 == 3)
+		if (take(&fuzz->input, 1) % 4 == 3)
 			send_record(fuzz);
 		else
 			wire_send(fuzz->client, &message.header, &part, 1, NULL, 0, 0, NULL);
@@ -220,21 +200,6 @@ static void hello(struct fuzz *fuzz)
 	sim_server_turn(fuzz->server);
 }
 
-static void write_register(struct fuzz *fuzz, uint32_t region, uint64_t offset, uint64_t value,
-			   uint32_t bytes)
-{
-	uint8_t payload[sizeof(struct vfio_user_region_access) + sizeof(value)];
-	struct vfio_user_region_access access = {
-		.offset = offset,
-		.region = region,
-		.count = bytes,
-	};
-
-	memcpy(payload, &access, sizeof(access));
-	memcpy(payload + sizeof(access), &value, sizeof(value));
-	send_command(fuzz, VFIO_USER_REGION_WRITE, FLAG_NO_REPLY, payload, sizeof(access) + bytes);
-}
-
 /* What an input would seldom find: memory at IOVA 0, with the queues of a running controller. */
 static void set_up(struct fuzz *fuzz)
 {
@@ -245,12 +210,12 @@ static void set_up(struct fuzz *fuzz)
 	};
 
 	send_command(fuzz, VFIO_USER_DMA_MAP, FLAG_NO_REPLY | FLAG_MEMFD, &map, sizeof(map));
-	write_register(fuzz, 7, 4, 6, 2); /* memory decoding, bus master */
+	write_region(fuzz->client, 7, 4, 6, 2); /* memory decoding, bus master */
 	if (fuzz->nvme) {
-		write_register(fuzz, 0, 0x24, 0x001f001f, 4); /* AQA */
-		write_register(fuzz, 0, 0x28, 0x0, 8); /* ASQ: where RECORD_MEMORY writes */
-		write_register(fuzz, 0, 0x30, 0x8000, 8); /* ACQ */
-		write_register(fuzz, 0, 0x14, 0x00460001, 4); /* CC: entry sizes, enable */
+		write_region(fuzz->client, 0, 0x24, 0x001f001f, 4); /* AQA */
+		write_region(fuzz->client, 0, 0x28, 0x0, 8); /* ASQ: where RECORD_MEMORY writes */
+		write_region(fuzz->client, 0, 0x30, 0x8000, 8); /* ACQ */
+		write_region(fuzz->client, 0, 0x14, 0x00460001, 4); /* CC: entry sizes, enable */
 	}
 	sim_server_turn(fuzz->server);
 }
@@ -277,8 +242,8 @@ static void check_server(struct fuzz *fuzz)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
-	struct fuzz fuzz = { .at = data, .end = data + bytes };
-	unsigned int options = take(&fuzz, 1);
+	struct fuzz fuzz = { .input = { .at = data, .end = data + bytes } };
+	unsigned int options = (unsigned int)take(&fuzz.input, 1);
 
 	make_memory(&fuzz);
 	make_device(&fuzz, options);
@@ -288,7 +253,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 		if (!(options & OPTION_BARE))
 			set_up(&fuzz);
 	}
-	for (int i = 0; i < MAX_RECORDS && fuzz.at < fuzz.end && drain(&fuzz); i++) {
+	for (int i = 0; i < MAX_RECORDS && fuzz.input.at < fuzz.input.end && drain(&fuzz); i++) {
 		send_record(&fuzz);
 		sim_server_turn(fuzz.server);
 	}
