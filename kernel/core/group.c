@@ -221,6 +221,23 @@ static void group_release(struct device *dev)
 	kfree(group);
 }
 
+/*
+ * The group has no devices any more. Its file may be open still: what is left to it is to be
+ * closed. The reference to the IOMMU group is the caller's to put.
+ */
+static struct iommu_group *group_end(struct weir_group *group)
+{
+	struct iommu_group *iommu_group;
+
+	mutex_lock(&group->lock);
+	if (group->container)
+		weir_container_remove_group(group);
+	iommu_group = group->iommu_group;
+	group->iommu_group = NULL;
+	mutex_unlock(&group->lock);
+	return iommu_group;
+}
+
 /* Takes the reference to iommu_group over, if it succeeds. */
 static struct weir_group *group_create(struct iommu_group *iommu_group)
 {
@@ -253,9 +270,7 @@ static struct weir_group *group_create(struct iommu_group *iommu_group)
 	rc = cdev_device_add(&group->cdev, &group->dev);
 	if (rc) {
 		/* Who opened it by its number meanwhile has nothing. */
-		mutex_lock(&group->lock);
-		group->iommu_group = NULL;
-		mutex_unlock(&group->lock);
+		group_end(group);
 		goto put;
 	}
 	return group;
@@ -313,14 +328,7 @@ void weir_group_leave(struct weir_group *group)
 	}
 	list_del(&group->entry);
 	cdev_device_del(&group->cdev, &group->dev);
-
-	/* The file may be open still. What is left to it is to be closed. */
-	mutex_lock(&group->lock);
-	if (group->container)
-		weir_container_remove_group(group);
-	iommu_group = group->iommu_group;
-	group->iommu_group = NULL;
-	mutex_unlock(&group->lock);
+	iommu_group = group_end(group);
 	mutex_unlock(&groups_lock);
 
 	iommu_group_put(iommu_group);
