@@ -22,7 +22,10 @@
 #include "core/private.h"
 #include "uapi/weir/vfio.h"
 
-/* All groups, and how many devices each has. Outside of [1]. */
+/*
+ * All groups, and how many devices each has; held while a group's node comes and goes, so that no
+ * two have one name. [1] is taken in it only when a node could not be made.
+ */
 static DEFINE_MUTEX(groups_lock);
 static LIST_HEAD(groups);
 
@@ -319,19 +322,21 @@ unlock:
 
 void weir_group_leave(struct weir_group *group)
 {
-	struct iommu_group *iommu_group;
-
 	mutex_lock(&groups_lock);
 	if (--group->members) {
 		mutex_unlock(&groups_lock);
 		return;
 	}
 	list_del(&group->entry);
+	/* The name is free before another group can be made. */
 	cdev_device_del(&group->cdev, &group->dev);
-	iommu_group = group_end(group);
 	mutex_unlock(&groups_lock);
 
-	iommu_group_put(iommu_group);
+	/*
+	 * This may take long. A device that joins meanwhile gets a group of its own, whose DMA is
+	 * claimed until this is done.
+	 */
+	iommu_group_put(group_end(group));
 	put_device(&group->dev);
 }
 
