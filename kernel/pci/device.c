@@ -15,6 +15,7 @@ static int device_init(struct weir_device *device)
 	INIT_LIST_HEAD(&pci->buffers);
 	spin_lock_init(&pci->command_lock);
 	mutex_init(&pci->irq_lock);
+	spin_lock_init(&pci->event_lock);
 	pci->irq_index = WEIR_PCI_NO_IRQS;
 	return 0;
 }

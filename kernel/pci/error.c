@@ -3,14 +3,15 @@
 #include "compat/compat.h"
 #include "pci/private.h"
 
+/* The locks of the PCI device and of its buses (pci_bus_sem) are held: [13] only. */
 static pci_ers_result_t error_detected(struct pci_dev *pdev, pci_channel_state_t state)
 {
 	struct weir_pci *pci = pci_get_drvdata(pdev);
 
-	mutex_lock(&pci->irq_lock);
+	spin_lock(&pci->event_lock);
 	if (pci->error_trigger)
 		weir_compat_eventfd_signal(pci->error_trigger);
-	mutex_unlock(&pci->irq_lock);
+	spin_unlock(&pci->event_lock);
 	/* What is to be done now its user knows. */
 	return PCI_ERS_RESULT_CAN_RECOVER;
 }
@@ -23,11 +24,15 @@ void weir_pci_request(struct weir_device *device, unsigned int count)
 {
 	struct weir_pci *pci = weir_pci_of(device);
 
-	mutex_lock(&pci->irq_lock);
-	if (pci->request_trigger)
+	bool told = false;
+
+	spin_lock(&pci->event_lock);
+	if (pci->request_trigger) {
 		weir_compat_eventfd_signal(pci->request_trigger);
-	else if (!count)
+		told = true;
+	}
+	spin_unlock(&pci->event_lock);
+	if (!told && !count)
 		pci_notice(pci->pdev,
 			   "is to go, and its user has given no eventfd to be told by\n");
-	mutex_unlock(&pci->irq_lock);
 }

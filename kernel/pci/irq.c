@@ -37,8 +37,23 @@ struct eventfd_ctx *weir_pci_eventfd(s32 fd)
 	return fd < 0 ? NULL : eventfd_ctx_fdget(fd);
 }
 
-/* An eventfd that is only signalled by the kernel: of errors and requests. */
-static int set_event(struct eventfd_ctx **trigger, const struct weir_pci_irq_request *request)
+/* Takes eventfd over, or takes the one away that there is: NULL. */
+static void replace_event(struct weir_pci *pci, struct eventfd_ctx **trigger,
+			  struct eventfd_ctx *eventfd)
+{
+	struct eventfd_ctx *old;
+
+	spin_lock(&pci->event_lock);
+	old = *trigger;
+	*trigger = eventfd;
+	spin_unlock(&pci->event_lock);
+	if (old)
+		eventfd_ctx_put(old);
+}
+
+/* An eventfd that is only signalled by the kernel: of errors and requests. [9] is held. */
+static int set_event(struct weir_pci *pci, struct eventfd_ctx **trigger,
+		     const struct weir_pci_irq_request *request)
 {
 	struct eventfd_ctx *eventfd;
 
@@ -50,9 +65,7 @@ static int set_event(struct eventfd_ctx **trigger, const struct weir_pci_irq_req
 		eventfd = weir_pci_eventfd(request->fds[0]);
 		if (IS_ERR(eventfd))
 			return PTR_ERR(eventfd);
-		if (*trigger)
-			eventfd_ctx_put(*trigger);
-		*trigger = eventfd;
+		replace_event(pci, trigger, eventfd);
 		return 0;
 	}
 	if (request->data_type == VFIO_IRQ_SET_DATA_BOOL) {
@@ -64,12 +77,10 @@ static int set_event(struct eventfd_ctx **trigger, const struct weir_pci_irq_req
 	}
 	if (!*trigger)
 		return -EINVAL;
-	if (request->count) {
+	if (request->count)
 		weir_compat_eventfd_signal(*trigger);
-	} else {
-		eventfd_ctx_put(*trigger);
-		*trigger = NULL;
-	}
+	else
+		replace_event(pci, trigger, NULL);
 	return 0;
 }
 
@@ -88,9 +99,9 @@ static int set_irqs(struct weir_pci *pci, const struct weir_pci_irq_request *req
 	case VFIO_PCI_MSIX_IRQ_INDEX:
 		return masks ? weir_pci_msi_mask(pci, request) : weir_pci_msi_trigger(pci, request);
 	case VFIO_PCI_ERR_IRQ_INDEX:
-		return set_event(&pci->error_trigger, request);
+		return set_event(pci, &pci->error_trigger, request);
 	default:
-		return set_event(&pci->request_trigger, request);
+		return set_event(pci, &pci->request_trigger, request);
 	}
 }
 
@@ -159,13 +170,6 @@ long weir_pci_set_irqs(struct weir_pci *pci, void __user *argument)
 	return rc;
 }
 
-static void drop_event(struct eventfd_ctx **trigger)
-{
-	if (*trigger)
-		eventfd_ctx_put(*trigger);
-	*trigger = NULL;
-}
-
 void weir_pci_irqs_close(struct weir_pci *pci)
 {
 	mutex_lock(&pci->irq_lock);
@@ -173,7 +177,7 @@ void weir_pci_irqs_close(struct weir_pci *pci)
 		weir_pci_intx_disable(pci);
 	else if (pci->irq_index != WEIR_PCI_NO_IRQS)
 		weir_pci_msi_disable(pci);
-	drop_event(&pci->error_trigger);
-	drop_event(&pci->request_trigger);
+	replace_event(pci, &pci->error_trigger, NULL);
+	replace_event(pci, &pci->request_trigger, NULL);
 	mutex_unlock(&pci->irq_lock);
 }

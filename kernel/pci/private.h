@@ -139,6 +139,12 @@ struct weir_pci {
 	struct weir_pci_intx intx;
 	struct weir_pci_vector *vectors;
 	unsigned int nr_vectors;
+
+	/*
+	 * A leaf [13] for eventfds that are signalled with locks of the PCI core held; they are
+	 * changed with [9] held, too.
+	 */
+	spinlock_t event_lock;
 	struct eventfd_ctx *error_trigger;
 	struct eventfd_ctx *request_trigger;
 };
