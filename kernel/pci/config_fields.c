@@ -33,11 +33,10 @@ static u32 apply_command(struct weir_pci *pci, const struct weir_pci_field *fiel
 	down_write(&pci->memory_lock);
 	if (!(content & PCI_COMMAND_MEMORY) && !pci->pdev->no_command_memory)
 		weir_pci_memory_lose(pci);
-	pci->decode = content & WEIR_PCI_DECODE;
-	weir_pci_command_set(pci, WEIR_PCI_DECODE, pci->decode);
+	weir_pci_command_set_decode(pci, content);
+	weir_pci_intx_set_disabled(pci, content & PCI_COMMAND_INTX_DISABLE);
 	weir_pci_memory_regain(pci);
 	up_write(&pci->memory_lock);
-	weir_pci_intx_set_disabled(pci, content & PCI_COMMAND_INTX_DISABLE);
 	return content;
 }
 
@@ -55,7 +54,7 @@ static void add_command(struct weir_pci *pci)
 	field->value = command & ~PCI_COMMAND_INTX_DISABLE;
 	field->apply = apply_command;
 	down_write(&pci->memory_lock);
-	pci->decode = command & WEIR_PCI_DECODE;
+	weir_pci_command_set_decode(pci, command);
 	up_write(&pci->memory_lock);
 }
 

@@ -94,7 +94,7 @@ static int device_open(struct weir_device *device)
 	weir_pci_bars_open(pci);
 	weir_pci_fields_init(pci);
 	down_write(&pci->memory_lock);
-	pci->opened = true;
+	weir_pci_command_set_opened(pci, true);
 	up_write(&pci->memory_lock);
 	return 0;
 
@@ -129,8 +129,8 @@ static void device_close(struct weir_device *device)
 	down_write(&pci->memory_lock);
 	weir_pci_memory_lose(pci);
 	weir_pci_buffers_forget(pci);
-	pci->opened = false;
 	weir_pci_power_up(pci);
+	weir_pci_command_set_opened(pci, false);
 	up_write(&pci->memory_lock);
 
 	weir_pci_irqs_close(pci);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What user space is told by eventfds beside interrupts: errors, and that the device must go. */
+/*
+ * What the PCI core tells: errors and that the device must go, which user space is told by eventfds;
+ * and resets.
+ */
 #include "compat/compat.h"
 #include "pci/private.h"
 
@@ -16,8 +19,24 @@ static pci_ers_result_t error_detected(struct pci_dev *pdev, pci_channel_state_t
 	return PCI_ERS_RESULT_CAN_RECOVER;
 }
 
+/*
+ * Around every reset of the PCI core's, our own included: sysfs, a bus that others reset. The PCI
+ * device's lock is held: [13] only.
+ */
+static void reset_prepare(struct pci_dev *pdev)
+{
+	weir_pci_command_hold(pci_get_drvdata(pdev));
+}
+
+static void reset_done(struct pci_dev *pdev)
+{
+	weir_pci_command_release(pci_get_drvdata(pdev));
+}
+
 const struct pci_error_handlers weir_pci_error_handlers = {
 	.error_detected = error_detected,
+	.reset_prepare = reset_prepare,
+	.reset_done = reset_done,
 };
 
 void weir_pci_request(struct weir_device *device, unsigned int count)

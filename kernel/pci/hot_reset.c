@@ -221,8 +221,7 @@ static int reset_set(struct weir_device_set *set, struct pci_dev *pdev)
 	list_for_each_entry_reverse(device, &set->devices, set_entry) {
 		pci = weir_pci_of(device);
 		if (pci->opened) {
-			weir_pci_command_set(pci, WEIR_PCI_DECODE, pci->decode);
-			weir_pci_intx_update(pci);
+			weir_pci_command_set_decode(pci, pci->decode);
 			weir_pci_memory_regain(pci);
 		}
 		up_write(&pci->memory_lock);

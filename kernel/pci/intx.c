@@ -14,16 +14,17 @@
 #include "compat/compat.h"
 #include "pci/private.h"
 
-/* command_lock is held. */
-static void update_locked(struct weir_pci *pci)
+void weir_pci_intx_update_locked(struct weir_pci *pci)
 {
 	struct weir_pci_intx *intx = &pci->intx;
 	bool mask = !intx->active || intx->masked || intx->disabled;
 
+	lockdep_assert_held(&pci->command_lock);
 	if (!pci->has_intx)
 		return;
 	if (pci->maskable_intx) {
-		pci_intx(pci->pdev, !mask);
+		if (!pci->command_holds)
+			pci_intx(pci->pdev, !mask);
 		return;
 	}
 	if (!intx->active || intx->line_masked == mask)
@@ -40,7 +41,7 @@ void weir_pci_intx_update(struct weir_pci *pci)
 	unsigned long flags;
 
 	spin_lock_irqsave(&pci->command_lock, flags);
-	update_locked(pci);
+	weir_pci_intx_update_locked(pci);
 	spin_unlock_irqrestore(&pci->command_lock, flags);
 }
 
@@ -50,7 +51,7 @@ void weir_pci_intx_set_disabled(struct weir_pci *pci, bool disabled)
 
 	spin_lock_irqsave(&pci->command_lock, flags);
 	pci->intx.disabled = disabled;
-	update_locked(pci);
+	weir_pci_intx_update_locked(pci);
 	spin_unlock_irqrestore(&pci->command_lock, flags);
 }
 
@@ -60,7 +61,7 @@ static void set_masked(struct weir_pci *pci, bool masked)
 
 	spin_lock_irqsave(&pci->command_lock, flags);
 	pci->intx.masked = masked;
-	update_locked(pci);
+	weir_pci_intx_update_locked(pci);
 	spin_unlock_irqrestore(&pci->command_lock, flags);
 }
 
@@ -83,15 +84,15 @@ static irqreturn_t handle_intx(int irq, void *data)
 	bool ours = true;
 
 	spin_lock_irqsave(&pci->command_lock, flags);
-	/* Also when it is masked already: a reset may have brought an older state back. */
+	/* While the register is held, the line is another's. */
 	if (pci->maskable_intx)
-		ours = pci_check_and_mask_intx(pci->pdev);
+		ours = !pci->command_holds && pci_check_and_mask_intx(pci->pdev);
 	if (ours && !intx->masked && !intx->disabled)
 		trigger = intx->trigger;
 	if (ours && !intx->disabled)
 		intx->masked = true;
 	if (ours && !pci->maskable_intx)
-		update_locked(pci);
+		weir_pci_intx_update_locked(pci);
 	spin_unlock_irqrestore(&pci->command_lock, flags);
 
 	/* Not under the lock: whoever waits for the eventfd is called by this. */
@@ -107,7 +108,7 @@ static void set_active(struct weir_pci *pci, bool active)
 	spin_lock_irqsave(&pci->command_lock, flags);
 	pci->intx.active = active;
 	pci->intx.masked = false;
-	update_locked(pci);
+	weir_pci_intx_update_locked(pci);
 	spin_unlock_irqrestore(&pci->command_lock, flags);
 }
 

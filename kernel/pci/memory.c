@@ -37,19 +37,6 @@ void weir_pci_memory_regain(struct weir_pci *pci)
 		weir_pci_buffers_set(pci, false);
 }
 
-void weir_pci_command_set(struct weir_pci *pci, u16 mask, u16 bits)
-{
-	unsigned long flags;
-	u16 command;
-
-	/* The interrupt's handler changes the register, too. */
-	spin_lock_irqsave(&pci->command_lock, flags);
-	pci_read_config_word(pci->pdev, PCI_COMMAND, &command);
-	if ((command & mask) != bits)
-		pci_write_config_word(pci->pdev, PCI_COMMAND, (command & ~mask) | bits);
-	spin_unlock_irqrestore(&pci->command_lock, flags);
-}
-
 bool weir_pci_memory_force(struct weir_pci *pci)
 {
 	u16 command = 0;
@@ -58,12 +45,13 @@ bool weir_pci_memory_force(struct weir_pci *pci)
 	pci_read_config_word(pci->pdev, PCI_COMMAND, &command);
 	if (command & PCI_COMMAND_MEMORY || pci->pdev->no_command_memory)
 		return false;
-	weir_pci_command_set(pci, PCI_COMMAND_MEMORY, PCI_COMMAND_MEMORY);
+	weir_pci_command_set_memory(pci, true);
 	return true;
 }
 
 void weir_pci_memory_unforce(struct weir_pci *pci, bool forced)
 {
+	/* If it was off because somebody else resets the device, that is no wish of its user. */
 	if (forced)
-		weir_pci_command_set(pci, PCI_COMMAND_MEMORY, 0);
+		weir_pci_command_set_memory(pci, pci->opened && pci->decode & PCI_COMMAND_MEMORY);
 }

@@ -145,10 +145,10 @@ void weir_pci_msi_disable(struct weir_pci *pci)
 	down_write(&pci->memory_lock);
 	forced = weir_pci_memory_force(pci);
 	pci_free_irq_vectors(pci->pdev);
-	weir_pci_memory_unforce(pci, forced);
-	up_write(&pci->memory_lock);
 	/* The PCI core has let INTx through again. */
 	weir_pci_intx_update(pci);
+	weir_pci_memory_unforce(pci, forced);
+	up_write(&pci->memory_lock);
 	kvfree(pci->vectors);
 	pci->vectors = NULL;
 	pci->nr_vectors = 0;

@@ -124,13 +124,19 @@ struct weir_pci {
 
 	/* [10] guards whether memory is accessible, power, and the list of buffers. */
 	struct rw_semaphore memory_lock;
+	struct list_head buffers;
+
+	/* Changed with command_lock held, too. */
 	bool opened;
 	/* The user's bits of WEIR_PCI_DECODE in the command register. */
 	u16 decode;
-	struct list_head buffers;
 
-	/* A leaf [13], interrupts disabled: the command register of the hardware, and intx. */
+	/*
+	 * A leaf [13], interrupts disabled: intx, and the command register of the hardware, which
+	 * is left alone for as long as somebody holds it (weir_pci_command_hold).
+	 */
 	spinlock_t command_lock;
+	unsigned int command_holds;
 
 	/* [9] guards what follows: which interrupts are in use, and by which eventfds. */
 	struct mutex irq_lock;
@@ -219,8 +225,26 @@ void weir_pci_memory_regain(struct weir_pci *pci);
  */
 bool weir_pci_memory_force(struct weir_pci *pci);
 void weir_pci_memory_unforce(struct weir_pci *pci, bool forced);
-/* Writes the bits of mask (PCI_COMMAND_...) of the hardware's command register. */
-void weir_pci_command_set(struct weir_pci *pci, u16 mask, u16 bits);
+
+/*
+ * command.c: the command register of the hardware. The user's bits of decoding and bus mastering
+ * are set with [10] held for writing, before the device is open as well.
+ */
+void weir_pci_command_set_decode(struct weir_pci *pci, u16 decode);
+/* Decoding of memory on or off, for a moment. [10] is held for writing. */
+void weir_pci_command_set_memory(struct weir_pci *pci, bool on);
+/* From here on, and until here, its user has the device. [10] is held for writing. */
+void weir_pci_command_set_opened(struct weir_pci *pci, bool opened);
+/*
+ * Around a reset, or a power state that configuration space is saved for and restored after.
+ * Nobody writes the register in between, not the interrupt's handler either: what it would read
+ * there is not the device's, and what it would write could come after what is restored. The
+ * function's line is quiet. Afterwards the register is as its user wants it by then.
+ *
+ * They take command_lock, and may be nested.
+ */
+void weir_pci_command_hold(struct weir_pci *pci);
+void weir_pci_command_release(struct weir_pci *pci);
 
 /* buffer.c: buffers of BARs. The first two with [10] held for writing. */
 void weir_pci_buffers_set(struct weir_pci *pci, bool revoked);
@@ -283,6 +307,8 @@ void weir_pci_intx_disable(struct weir_pci *pci);
 void weir_pci_intx_set_disabled(struct weir_pci *pci, bool disabled);
 /* Does to the hardware what the state says; to be called when others have touched it. */
 void weir_pci_intx_update(struct weir_pci *pci);
+/* The same, with command_lock held. */
+void weir_pci_intx_update_locked(struct weir_pci *pci);
 
 /* msi.c: MSI and MSI-X. [9] is held. */
 int weir_pci_msi_trigger(struct weir_pci *pci, const struct weir_pci_irq_request *request);

@@ -34,15 +34,13 @@ void weir_pci_power_up(struct weir_pci *pci)
 	lockdep_assert_held_write(&pci->memory_lock);
 	if (before == PCI_D0)
 		return;
-	if (pci_set_power_state(pdev, PCI_D0)) {
-		pci_warn(pdev, "does not wake up\n");
-		return;
-	}
-	/* Saved on the way down, before the user's last changes of the command register. */
-	if (before == PCI_D3hot)
+	weir_pci_command_hold(pci);
+	if (pci_set_power_state(pdev, PCI_D0))
+		dev_warn_ratelimited(&pdev->dev, "does not wake up\n");
+	else if (before == PCI_D3hot)
 		pci_restore_state(pdev);
-	weir_pci_command_set(pci, WEIR_PCI_DECODE, pci->decode);
-	weir_pci_intx_update(pci);
+	/* What was saved on the way down is older than the user's last changes. */
+	weir_pci_command_release(pci);
 }
 
 void weir_pci_set_power(struct weir_pci *pci, pci_power_t state)
@@ -79,7 +77,6 @@ int weir_pci_reset(struct weir_pci *pci)
 	weir_pci_memory_lose(pci);
 	weir_pci_power_up(pci);
 	rc = weir_pci_try_reset(pci);
-	weir_pci_intx_update(pci);
 	weir_pci_memory_regain(pci);
 	up_write(&pci->memory_lock);
 	return rc;

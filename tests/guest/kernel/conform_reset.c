@@ -5,11 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/pci_regs.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../sysfs.h"
 #include "calls.h"
 
 #define NVME_CC 0x14 /* NVMe 2.0 §3.1.3.5: controller configuration */
@@ -172,12 +175,93 @@ static void check_reset_unpowered(void)
 	check(readable(bar), "and it can be used");
 }
 
+/* INTx on, and masked or not. */
+static void set_line(int device, bool masked)
+{
+	must(set_irqs(device,
+		      VFIO_IRQ_SET_DATA_NONE |
+			      (masked ? VFIO_IRQ_SET_ACTION_MASK : VFIO_IRQ_SET_ACTION_UNMASK),
+		      VFIO_PCI_INTX_IRQ_INDEX, 0, 1, NULL),
+	     "%s of INTx", masked ? "MASK" : "UNMASK");
+}
+
+static void expect_line(bool masked, const char *when)
+{
+	bool has = hardware_config(NVME, PCI_COMMAND, 2) & PCI_COMMAND_INTX_DISABLE;
+
+	check(has == masked, "%s, INTx is %s", when, masked ? "masked" : "not masked");
+}
+
+/* A reset that is no wish of the device's user: by root, through sysfs. */
+struct other_reset {
+	pthread_t thread;
+	atomic_bool done;
+	long result;
+};
+
+static void *reset_by_sysfs(void *argument)
+{
+	struct other_reset *other = argument;
+
+	other->result = sysfs_write("1", "/sys/bus/pci/devices/%s/reset", the_devices[NVME].bdf);
+	atomic_store(&other->done, true);
+	return NULL;
+}
+
+/* Masks or unmasks INTx while the device is being reset. False: the reset was over before. */
+static bool set_line_in_reset(int device, volatile uint32_t *bar, bool masked)
+{
+	struct other_reset other = { .done = false };
+	const uint32_t capabilities = bar[0]; /* NVMe 2.0 §3.1.3.1: constant */
+	bool seen = false;
+
+	must(pthread_create(&other.thread, NULL, reset_by_sysfs, &other) ? -EAGAIN : 0, "a thread");
+	/* While it goes on, the device does not decode memory, and something else is read. */
+	while (!seen && !atomic_load(&other.done))
+		seen = bar[0] != capabilities;
+	set_line(device, masked);
+	pthread_join(other.thread, NULL);
+	must(other.result, "a reset through sysfs");
+	return seen;
+}
+
+static void check_line(void)
+{
+	static const uint32_t on = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER;
+	struct session session = must_open(NVME, VFIO_TYPE1v2_IOMMU);
+	const uint32_t bits = PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER;
+	int32_t interrupt = eventfd(0, EFD_NONBLOCK);
+	volatile uint32_t *bar;
+
+	set_command(session.device, true, true);
+	bar = must_map_region(session.device, 0);
+	must(set_irqs(session.device, on, VFIO_PCI_INTX_IRQ_INDEX, 0, 1, &interrupt), "SET_IRQS");
+	for (int masked = 1; masked >= 0; masked--) {
+		set_line(session.device, masked);
+		expect(call(session.device, VFIO_DEVICE_RESET, NULL), 0, "RESET");
+		expect_line(masked, "after RESET");
+	}
+	for (int masked = 1; masked >= 0; masked--) {
+		bool seen = false;
+
+		for (int tries = 0; !seen && tries < 10; tries++) {
+			set_line(session.device, !masked);
+			seen = set_line_in_reset(session.device, bar, masked);
+		}
+		check(seen, "somebody else resets the device meanwhile");
+		expect_line(masked, "set during a reset by somebody else");
+		expect(hardware_config(NVME, PCI_COMMAND, 2) & bits, bits,
+		       "memory and bus mastering are as before");
+	}
+}
+
 static const struct conform_case cases[] = {
 	{ "RESET", check_reset },
 	{ "what a reset leaves", check_state },
 	{ "hot reset, information", check_hot_reset_info },
 	{ "hot reset", check_hot_reset },
 	{ "reset without memory or power", check_reset_unpowered },
+	{ "INTx and resets", check_line },
 };
 
 const struct conform_part part_reset = { "reset", cases, ARRAY_SIZE(cases) };
