@@ -5,56 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/pci_regs.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "../sysfs.h"
-#include "calls.h"
-
-#define NONE VFIO_IRQ_SET_DATA_NONE
-#define BOOL VFIO_IRQ_SET_DATA_BOOL
-#define EVENTFD VFIO_IRQ_SET_DATA_EVENTFD
-#define MASK VFIO_IRQ_SET_ACTION_MASK
-#define UNMASK VFIO_IRQ_SET_ACTION_UNMASK
-#define TRIGGER VFIO_IRQ_SET_ACTION_TRIGGER
-#define INTX VFIO_PCI_INTX_IRQ_INDEX
-#define MSI VFIO_PCI_MSI_IRQ_INDEX
-#define MSIX VFIO_PCI_MSIX_IRQ_INDEX
-#define ERR VFIO_PCI_ERR_IRQ_INDEX
-#define REQ VFIO_PCI_REQ_IRQ_INDEX
-
-/* QEMU's edu: writing raises an interrupt; writing the same to the other takes it back. */
-#define EDU_RAISE 0x60
-#define EDU_ACKNOWLEDGE 0x64
-
-#define ARRIVES_MS 5000 /* an interrupt that is to come; QEMU emulates its processors */
-#define QUIET_MS 200 /* one that is not */
-
-static int must_eventfd(void)
-{
-	return (int)must(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd()");
-}
-
-/* How often the eventfd was signalled; waits for the first. */
-static long signals(int fd, int milliseconds)
-{
-	struct pollfd wait = { .fd = fd, .events = POLLIN };
-	uint64_t count = 0;
-
-	if (poll(&wait, 1, milliseconds) > 0 && read(fd, &count, sizeof(count)) != sizeof(count))
-		return -errno;
-	return (long)count;
-}
-
-static void edu_write(void *bar, unsigned int at, uint32_t value)
-{
-	*(volatile uint32_t *)((char *)bar + at) = value;
-}
+#include "interrupts.h"
 
 static const struct refused {
 	const char *what;
