@@ -105,14 +105,23 @@ static void check_bad_eventfds(void)
 	       "MSI-X to the eventfd alone");
 }
 
-static void check_intx(void)
+/* What a device can mask is found out when it is opened. */
+static void set_no_mask(const char *value)
 {
-	struct session session = must_open(EDU, VFIO_TYPE1v2_IOMMU);
+	must(sysfs_write(value, "/sys/module/vfio_pci/parameters/nointxmask"), "set nointxmask");
+}
+
+static void check_line(bool exclusive)
+{
+	struct session session;
 	int32_t trigger = must_eventfd(), unmask = must_eventfd(), none = -1;
 	uint8_t yes = 1, no = 0;
 	uint64_t one = 1;
 	void *bar;
 
+	set_no_mask(exclusive ? "1" : "0");
+	session = must_open(EDU, VFIO_TYPE1v2_IOMMU);
+	set_no_mask("0");
 	set_command(session.device, true, false);
 	bar = must_map_region(session.device, 0);
 	expect(set_irqs(session.device, EVENTFD | TRIGGER, INTX, 0, 1, &trigger), 0, "switched on");
@@ -165,6 +174,19 @@ static void check_intx(void)
 	edu_write(bar, EDU_RAISE, 1);
 	expect(signals(trigger, QUIET_MS), 0, "off is off");
 	edu_write(bar, EDU_ACKNOWLEDGE, 1);
+}
+
+static void check_intx(void)
+{
+	about("DisINTx");
+	check_line(false);
+}
+
+/* Of devices that cannot mask it themselves, the interrupt controller has to. */
+static void check_exclusive_intx(void)
+{
+	about("nointxmask");
+	check_line(true);
 }
 
 static void check_msi(void)
@@ -349,6 +371,7 @@ static const struct conform_case cases[] = {
 	{ "what is refused", check_refused },
 	{ "what is no eventfd", check_bad_eventfds },
 	{ "INTx", check_intx },
+	{ "INTx without a mask in the device", check_exclusive_intx },
 	{ "MSI", check_msi },
 	{ "MSI-X", check_msix },
 	{ "all vectors", check_all_vectors },
