@@ -73,6 +73,12 @@ static int device_open(struct weir_device *device)
 	rc = pci_enable_device(pdev);
 	if (rc)
 		goto power_down;
+	/*
+	 * Nobody answers to the line before its user asks for it, and after the last close: what is
+	 * saved here and restored then has it masked. The next pci_enable_device() lets it through.
+	 */
+	find_intx(pci);
+	weir_pci_intx_update(pci);
 
 	down_write(&pci->memory_lock);
 	rc = weir_pci_try_reset(pci);
@@ -88,9 +94,7 @@ static int device_open(struct weir_device *device)
 		goto disable;
 	}
 
-	find_intx(pci);
 	weir_pci_irqs_open(pci);
-	weir_pci_intx_update(pci);
 	weir_pci_bars_open(pci);
 	weir_pci_fields_init(pci);
 	down_write(&pci->memory_lock);

@@ -297,6 +297,28 @@ static void check_all_vectors(void)
 	free(fds);
 }
 
+/* Closed while it raises its line, a device that cannot be reset does not trouble the others. */
+static void check_abandoned_line(void)
+{
+	struct session session = must_open(EDU, VFIO_TYPE1v2_IOMMU);
+	int32_t fd = must_eventfd();
+	void *bar;
+
+	set_command(session.device, true, false);
+	bar = must_map_region(session.device, 0);
+	must(set_irqs(session.device, EVENTFD | TRIGGER, INTX, 0, 1, &fd), "SET_IRQS");
+	edu_write(bar, EDU_RAISE, 1);
+	expect(signals(fd, ARRIVES_MS), 1, "raised by the device");
+	munmap(bar, must_region(session.device, 0).size);
+	close_session(&session);
+	check(hardware_config(EDU, PCI_COMMAND, 2) & PCI_COMMAND_INTX_DISABLE,
+	      "closed while its line is high, it is masked");
+	session = must_open(EDU, VFIO_TYPE1v2_IOMMU);
+	set_command(session.device, true, false);
+	bar = must_map_region(session.device, 0);
+	edu_write(bar, EDU_ACKNOWLEDGE, 1);
+}
+
 /* Errors and requests: single eventfds that stay until they are replaced. */
 static void check_notice(int device, uint32_t index, const char *name)
 {
@@ -372,6 +394,7 @@ static const struct conform_case cases[] = {
 	{ "what is no eventfd", check_bad_eventfds },
 	{ "INTx", check_intx },
 	{ "INTx without a mask in the device", check_exclusive_intx },
+	{ "INTx of a device that is closed", check_abandoned_line },
 	{ "MSI", check_msi },
 	{ "MSI-X", check_msix },
 	{ "all vectors", check_all_vectors },
