@@ -3,8 +3,9 @@
  * MSI and MSI-X. The first eventfds decide how many vectors there are; MSI-X can get more later,
  * where the kernel can add vectors.
  *
- * Vectors are set up in the device's memory, so that this is let to decode for as long as it takes
- * (weir_pci_memory_force). A vector that is masked keeps one interrupt that comes in the meantime.
+ * Vectors of MSI-X are set up in the device's memory, so that the device is woken and its memory let
+ * to decode for as long as it takes, whatever the user has set. A vector that is masked keeps one
+ * interrupt that comes in the meantime.
  */
 #include <linux/interrupt.h>
 #include <linux/msi.h>
@@ -19,12 +20,34 @@ static irqreturn_t handle_msi(int irq, void *data)
 	return IRQ_HANDLED;
 }
 
+/* What the device was before it was made to answer for its vectors. */
+struct before {
+	pci_power_t power;
+	bool forced;
+};
+
+/* Takes [10] for writing; from here on the vectors are in reach. */
+static void reach_vectors(struct weir_pci *pci, struct before *before)
+{
+	down_write(&pci->memory_lock);
+	before->power = pci->pdev->current_state;
+	weir_pci_power_up(pci);
+	before->forced = weir_pci_memory_force(pci);
+}
+
+static void leave_vectors(struct weir_pci *pci, const struct before *before)
+{
+	weir_pci_memory_unforce(pci, before->forced);
+	weir_pci_power_down(pci, before->power);
+	up_write(&pci->memory_lock);
+}
+
 static int enable(struct weir_pci *pci, u32 index, u32 count)
 {
 	bool msix = index == VFIO_PCI_MSIX_IRQ_INDEX;
 	struct weir_pci_vector *vectors;
 	unsigned int nr_vectors;
-	bool forced;
+	struct before before;
 	int rc;
 
 	if (!count)
@@ -34,13 +57,11 @@ static int enable(struct weir_pci *pci, u32 index, u32 count)
 	if (!vectors)
 		return -ENOMEM;
 
-	down_write(&pci->memory_lock);
-	forced = weir_pci_memory_force(pci);
+	reach_vectors(pci, &before);
 	rc = pci_alloc_irq_vectors(pci->pdev, 1, count, msix ? PCI_IRQ_MSIX : PCI_IRQ_MSI);
 	if (rc > 0 && rc < count)
 		pci_free_irq_vectors(pci->pdev);
-	weir_pci_memory_unforce(pci, forced);
-	up_write(&pci->memory_lock);
+	leave_vectors(pci, &before);
 	if (rc < 0 || rc < count) {
 		/* A positive number says how many there could be. */
 		kvfree(vectors);
@@ -64,7 +85,7 @@ static int linux_irq(struct weir_pci *pci, unsigned int index)
 	return weir_compat_msix_alloc_at(pci->pdev, index);
 }
 
-/* [10] is held for writing, and the device's memory decodes. Takes the eventfd over. */
+/* The vectors are in reach. Takes the eventfd over, if it succeeds. */
 static int connect(struct weir_pci *pci, unsigned int index, struct eventfd_ctx *trigger)
 {
 	bool msix = pci->irq_index == VFIO_PCI_MSIX_IRQ_INDEX;
@@ -95,81 +116,130 @@ static int connect(struct weir_pci *pci, unsigned int index, struct eventfd_ctx 
 	return 0;
 }
 
-/* [10] as above; the eventfd is the caller's to put. */
-static struct eventfd_ctx *disconnect(struct weir_pci_vector *vector)
+/* The vectors are in reach. */
+static void disconnect(struct weir_pci_vector *vector)
 {
-	struct eventfd_ctx *trigger = vector->trigger;
-
 	if (!vector->irq)
-		return NULL;
-	free_irq(vector->irq, trigger);
+		return;
+	free_irq(vector->irq, vector->trigger);
 	kfree(vector->name);
+	eventfd_ctx_put(vector->trigger);
 	vector->irq = 0;
 	vector->trigger = NULL;
-	return trigger;
 }
 
-/* Gives the vector an eventfd, which it takes over, or takes it away: NULL. */
-static int set_trigger(struct weir_pci *pci, unsigned int index, struct eventfd_ctx *trigger)
+static void clear_irqfds(struct weir_pci_vector *vector)
 {
-	struct weir_pci_vector *vector = &pci->vectors[index];
-	struct eventfd_ctx *old;
-	bool forced;
-	int rc = 0;
-
-	if (!trigger) {
-		weir_pci_irqfd_clear(&vector->mask);
-		weir_pci_irqfd_clear(&vector->unmask);
-	}
-	down_write(&pci->memory_lock);
-	forced = weir_pci_memory_force(pci);
-	old = disconnect(vector);
-	if (trigger)
-		rc = connect(pci, index, trigger);
-	weir_pci_memory_unforce(pci, forced);
-	up_write(&pci->memory_lock);
-	if (old)
-		eventfd_ctx_put(old);
-	if (rc)
-		eventfd_ctx_put(trigger);
-	return rc;
+	weir_pci_irqfd_clear(&vector->mask);
+	weir_pci_irqfd_clear(&vector->unmask);
 }
 
 void weir_pci_msi_disable(struct weir_pci *pci)
 {
+	struct before before;
 	unsigned int i;
-	bool forced;
 
 	for (i = 0; i < pci->nr_vectors; i++)
-		set_trigger(pci, i, NULL);
-	down_write(&pci->memory_lock);
-	forced = weir_pci_memory_force(pci);
+		clear_irqfds(&pci->vectors[i]);
+	reach_vectors(pci, &before);
+	for (i = 0; i < pci->nr_vectors; i++)
+		disconnect(&pci->vectors[i]);
 	pci_free_irq_vectors(pci->pdev);
 	/* The PCI core has let INTx through again. */
 	weir_pci_intx_update(pci);
-	weir_pci_memory_unforce(pci, forced);
-	up_write(&pci->memory_lock);
+	leave_vectors(pci, &before);
 	kvfree(pci->vectors);
 	pci->vectors = NULL;
 	pci->nr_vectors = 0;
 	pci->irq_index = WEIR_PCI_NO_IRQS;
 }
 
-/* All of them, or, on failure, none. */
-static int set_triggers(struct weir_pci *pci, const struct weir_pci_irq_request *request)
+static void put_eventfds(struct eventfd_ctx **triggers, u32 count)
 {
-	struct eventfd_ctx *trigger;
+	while (count--) {
+		if (triggers[count])
+			eventfd_ctx_put(triggers[count]);
+	}
+	kvfree(triggers);
+}
+
+/* The request's eventfds, NULL for none. An ERR_PTR. */
+static struct eventfd_ctx **get_eventfds(const struct weir_pci_irq_request *request)
+{
+	struct eventfd_ctx **triggers;
+	u32 i;
+
+	triggers = kvcalloc(request->count, sizeof(struct eventfd_ctx *), GFP_KERNEL_ACCOUNT);
+	if (!triggers)
+		return ERR_PTR(-ENOMEM);
+	for (i = 0; i < request->count; i++) {
+		triggers[i] = weir_pci_eventfd(request->fds[i]);
+		if (IS_ERR(triggers[i])) {
+			int rc = PTR_ERR(triggers[i]);
+
+			put_eventfds(triggers, i);
+			return ERR_PTR(rc);
+		}
+	}
+	return triggers;
+}
+
+/*
+ * Gives vectors eventfds, which are NULL in triggers from then on, and takes them away from others:
+ * those that are NULL before. All of them, or, on failure, none is left with one.
+ */
+static int set_triggers(struct weir_pci *pci, u32 start, u32 count, struct eventfd_ctx **triggers)
+{
+	struct weir_pci_vector *vectors = &pci->vectors[start];
+	struct before before;
 	int rc = 0;
 	u32 i;
 
-	for (i = 0; i < request->count && !rc; i++) {
-		trigger = weir_pci_eventfd(request->fds[i]);
-		rc = IS_ERR(trigger) ? PTR_ERR(trigger)
-				     : set_trigger(pci, request->start + i, trigger);
+	for (i = 0; i < count; i++) {
+		if (!triggers[i])
+			clear_irqfds(&vectors[i]);
 	}
-	if (rc)
-		while (i--)
-			set_trigger(pci, request->start + i, NULL);
+	reach_vectors(pci, &before);
+	for (i = 0; i < count && !rc; i++) {
+		disconnect(&vectors[i]);
+		if (!triggers[i])
+			continue;
+		rc = connect(pci, start + i, triggers[i]);
+		if (!rc)
+			triggers[i] = NULL;
+	}
+	if (rc) {
+		for (i = 0; i < count; i++)
+			disconnect(&vectors[i]);
+	}
+	leave_vectors(pci, &before);
+	if (rc) {
+		for (i = 0; i < count; i++)
+			clear_irqfds(&vectors[i]);
+	}
+	return rc;
+}
+
+/* The request has eventfds. */
+static int set_eventfds(struct weir_pci *pci, const struct weir_pci_irq_request *request)
+{
+	bool active = pci->irq_index == request->index;
+	struct eventfd_ctx **triggers;
+	int rc = 0;
+
+	if (!active && pci->irq_index != WEIR_PCI_NO_IRQS)
+		return -EINVAL;
+	triggers = get_eventfds(request);
+	if (IS_ERR(triggers))
+		return PTR_ERR(triggers);
+	if (!active)
+		rc = enable(pci, request->index, request->start + request->count);
+	if (!rc) {
+		rc = set_triggers(pci, request->start, request->count, triggers);
+		if (rc && !active)
+			weir_pci_msi_disable(pci);
+	}
+	put_eventfds(triggers, request->count);
 	return rc;
 }
 
@@ -178,25 +248,13 @@ int weir_pci_msi_trigger(struct weir_pci *pci, const struct weir_pci_irq_request
 	bool active = pci->irq_index == request->index;
 	struct weir_pci_vector *vector;
 	u32 i;
-	int rc;
 
 	if (active && !request->count && request->data_type == VFIO_IRQ_SET_DATA_NONE) {
 		weir_pci_msi_disable(pci);
 		return 0;
 	}
-	if (request->data_type == VFIO_IRQ_SET_DATA_EVENTFD) {
-		if (active)
-			return set_triggers(pci, request);
-		if (pci->irq_index != WEIR_PCI_NO_IRQS)
-			return -EINVAL;
-		rc = enable(pci, request->index, request->start + request->count);
-		if (rc)
-			return rc;
-		rc = set_triggers(pci, request);
-		if (rc)
-			weir_pci_msi_disable(pci);
-		return rc;
-	}
+	if (request->data_type == VFIO_IRQ_SET_DATA_EVENTFD)
+		return set_eventfds(pci, request);
 	if (!active)
 		return -EINVAL;
 	for (i = 0; i < request->count; i++) {
@@ -207,55 +265,77 @@ int weir_pci_msi_trigger(struct weir_pci *pci, const struct weir_pci_irq_request
 	return 0;
 }
 
-static void set_masked(struct weir_pci *pci, unsigned int index, bool masked)
+/* The vectors are in reach. */
+static void set_masked(struct weir_pci_vector *vector, bool masked)
 {
-	struct weir_pci_vector *vector = &pci->vectors[index];
-	bool forced;
-
-	down_write(&pci->memory_lock);
-	forced = weir_pci_memory_force(pci);
-	if (vector->irq && vector->masked != masked) {
-		vector->masked = masked;
-		if (masked)
-			disable_irq(vector->irq);
-		else
-			enable_irq(vector->irq);
-	}
-	weir_pci_memory_unforce(pci, forced);
-	up_write(&pci->memory_lock);
+	if (!vector->irq || vector->masked == masked)
+		return;
+	vector->masked = masked;
+	if (masked)
+		disable_irq(vector->irq);
+	else
+		enable_irq(vector->irq);
 }
 
 static void mask_action(struct weir_pci *pci, unsigned int index)
 {
-	set_masked(pci, index, true);
+	struct before before;
+
+	reach_vectors(pci, &before);
+	set_masked(&pci->vectors[index], true);
+	leave_vectors(pci, &before);
 }
 
 static void unmask_action(struct weir_pci *pci, unsigned int index)
 {
-	set_masked(pci, index, false);
+	struct before before;
+
+	reach_vectors(pci, &before);
+	set_masked(&pci->vectors[index], false);
+	leave_vectors(pci, &before);
+}
+
+static int mask_by_eventfds(struct weir_pci *pci, const struct weir_pci_irq_request *request,
+			    bool masked)
+{
+	struct weir_pci_vector *vector;
+	unsigned int index;
+	int rc = 0;
+	u32 i;
+
+	for (i = 0; i < request->count && !rc; i++) {
+		index = request->start + i;
+		vector = &pci->vectors[index];
+		if (!vector->trigger)
+			return -EINVAL;
+		rc = weir_pci_irqfd_set(masked ? &vector->mask : &vector->unmask, pci,
+					request->fds[i], masked ? mask_action : unmask_action,
+					index);
+	}
+	return rc;
 }
 
 int weir_pci_msi_mask(struct weir_pci *pci, const struct weir_pci_irq_request *request)
 {
 	bool masked = request->action == VFIO_IRQ_SET_ACTION_MASK;
 	struct weir_pci_vector *vector;
-	unsigned int index;
+	struct before before;
 	int rc = 0;
 	u32 i;
 
 	if (pci->irq_index != request->index)
 		return -EINVAL;
+	if (request->data_type == VFIO_IRQ_SET_DATA_EVENTFD)
+		return mask_by_eventfds(pci, request, masked);
+
+	reach_vectors(pci, &before);
 	for (i = 0; i < request->count && !rc; i++) {
-		index = request->start + i;
-		vector = &pci->vectors[index];
+		vector = &pci->vectors[request->start + i];
 		if (!vector->trigger)
 			rc = -EINVAL;
-		else if (request->data_type == VFIO_IRQ_SET_DATA_EVENTFD)
-			rc = weir_pci_irqfd_set(masked ? &vector->mask : &vector->unmask, pci,
-						request->fds[i],
-						masked ? mask_action : unmask_action, index);
 		else if (weir_pci_irq_is_meant(request, i))
-			set_masked(pci, index, masked);
+			set_masked(vector, masked);
 	}
+	leave_vectors(pci, &before);
 	return rc;
 }

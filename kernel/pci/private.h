@@ -261,8 +261,12 @@ int weir_pci_reset(struct weir_pci *pci);
  * is restored.
  */
 void weir_pci_set_power(struct weir_pci *pci, pci_power_t state);
-/* The same for D0, with [10] held for writing and memory lost. */
+/*
+ * The same for D0 from any other, and for another from D0, with [10] held for writing and memory
+ * lost, or not there before.
+ */
 void weir_pci_power_up(struct weir_pci *pci);
+void weir_pci_power_down(struct weir_pci *pci, pci_power_t state);
 
 /* hot_reset.c: what stands for the devices that are reset together. NULL: it is alone. */
 const void *weir_pci_set_id(struct pci_dev *pdev);

@@ -43,27 +43,35 @@ void weir_pci_power_up(struct weir_pci *pci)
 	weir_pci_command_release(pci);
 }
 
-void weir_pci_set_power(struct weir_pci *pci, pci_power_t state)
+void weir_pci_power_down(struct weir_pci *pci, pci_power_t state)
 {
 	struct pci_dev *pdev = pci->pdev;
 	bool forced;
 
-	down_write(&pci->memory_lock);
-	if (state == pdev->current_state)
-		goto unlock;
-	weir_pci_memory_lose(pci);
-	/* From one that is low to another it goes through D0: there is no other way up. */
-	weir_pci_power_up(pci);
+	lockdep_assert_held_write(&pci->memory_lock);
+	/* One that did not wake up stays where it is. */
+	if (state == PCI_D0 || pdev->current_state != PCI_D0)
+		return;
 	if (state == PCI_D3hot) {
 		/* For vectors of MSI-X to be restored, as above. */
 		forced = weir_pci_memory_force(pci);
 		pci_save_state(pdev);
 		weir_pci_memory_unforce(pci, forced);
 	}
-	if (state != PCI_D0 && pci_set_power_state(pdev, state))
+	if (pci_set_power_state(pdev, state))
 		pci_dbg(pdev, "has no power state D%d\n", (__force int)state);
-	weir_pci_memory_regain(pci);
-unlock:
+}
+
+void weir_pci_set_power(struct weir_pci *pci, pci_power_t state)
+{
+	down_write(&pci->memory_lock);
+	if (state != pci->pdev->current_state) {
+		weir_pci_memory_lose(pci);
+		/* From one that is low to another it goes through D0: there is no way up. */
+		weir_pci_power_up(pci);
+		weir_pci_power_down(pci, state);
+		weir_pci_memory_regain(pci);
+	}
 	up_write(&pci->memory_lock);
 }
 

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Vectors of MSI-X, and what the device's own table says of them.
+ */
+#include <errno.h>
+#include <linux/pci_regs.h>
+#include <unistd.h>
+
+#include "interrupts.h"
+
+/* The device's own table of vectors: four words each, of which the last holds the mask. */
+static volatile uint32_t *must_map_vectors(int device)
+{
+	unsigned int msix = capability(device, PCI_CAP_ID_MSIX);
+	uint32_t where = config_read(device, msix + PCI_MSIX_TABLE, 4);
+	char *bar = must_map_region(device, where & PCI_MSIX_TABLE_BIR);
+
+	return (volatile uint32_t *)(bar + (where & PCI_MSIX_TABLE_OFFSET));
+}
+
+static bool is_masked(volatile uint32_t *vectors, unsigned int index)
+{
+	return vectors[PCI_MSIX_ENTRY_SIZE / 4 * index + PCI_MSIX_ENTRY_VECTOR_CTRL / 4] &
+	       PCI_MSIX_ENTRY_CTRL_MASKBIT;
+}
+
+static void expect_asleep(int device)
+{
+	unsigned int at = capability(device, PCI_CAP_ID_PM) + PCI_PM_CTRL;
+
+	expect(hardware_config(NVME, at, 2) & PCI_PM_CTRL_STATE_MASK, 3, "it sleeps as before");
+}
+
+/* MSI-X of a device that its user has put to sleep: the table cannot be reached there. */
+static void check_sleeping_vectors(void)
+{
+	struct session session = must_open(NVME, VFIO_TYPE1v2_IOMMU);
+	unsigned int msix = capability(session.device, PCI_CAP_ID_MSIX);
+	int32_t fds[] = { must_eventfd(), must_eventfd() }, none = -1;
+	volatile uint32_t *vectors;
+
+	set_command(session.device, true, true);
+	vectors = must_map_vectors(session.device);
+	must(set_irqs(session.device, EVENTFD | TRIGGER, MSIX, 0, 2, fds), "SET_IRQS");
+	set_power_state(session.device, 3);
+	expect(set_irqs(session.device, EVENTFD | TRIGGER, MSIX, 1, 1, &none), 0,
+	       "in D3hot, none any more for the second");
+	expect_asleep(session.device);
+	expect(set_irqs(session.device, NONE | TRIGGER, MSIX, 0, 0, NULL), 0,
+	       "in D3hot, switched off");
+	expect_asleep(session.device);
+	check(!(hardware_config(NVME, msix + PCI_MSIX_FLAGS, 2) & PCI_MSIX_FLAGS_ENABLE),
+	      "in D3hot, the hardware's MSI-X is off");
+	set_power_state(session.device, 0);
+	set_command(session.device, true, true);
+	check(is_masked(vectors, 0) && is_masked(vectors, 1),
+	      "awake again, vectors that were switched off are masked");
+
+	set_power_state(session.device, 3);
+	expect(set_irqs(session.device, EVENTFD | TRIGGER, MSIX, 0, 1, fds), 0,
+	       "in D3hot, switched on");
+	expect_asleep(session.device);
+	set_power_state(session.device, 0);
+	set_command(session.device, true, true);
+	check(vectors[PCI_MSIX_ENTRY_LOWER_ADDR / 4] != 0 &&
+		      vectors[PCI_MSIX_ENTRY_LOWER_ADDR / 4] != ~0u,
+	      "awake again, the vector has an address");
+	expect(vectors[PCI_MSIX_ENTRY_VECTOR_CTRL / 4], 0,
+	       "its control word is as after power on, not masked");
+	expect(set_irqs(session.device, NONE | TRIGGER, MSIX, 0, 1, NULL), 0, "loopback");
+	expect(signals(fds[0], ARRIVES_MS), 1, "loopback signals");
+}
+
+static const struct conform_case cases[] = {
+	{ "vectors of a device that sleeps", check_sleeping_vectors },
+};
+
+const struct conform_part part_vectors = { "vectors", cases, ARRAY_SIZE(cases) };
