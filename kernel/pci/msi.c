@@ -3,11 +3,13 @@
  * MSI and MSI-X. The first eventfds decide how many vectors there are; MSI-X can get more later,
  * where the kernel can add vectors.
  *
- * Vectors of MSI-X are set up in the device's memory, so that the device is woken and its memory let
- * to decode for as long as it takes, whatever the user has set. A vector that is masked keeps one
- * interrupt that comes in the meantime.
+ * Vectors of MSI-X are set up and masked in the device's memory, so that the device is woken and
+ * its memory let to decode for as long as it takes, whatever the user has set. This is not left to
+ * the next interrupt, as the kernel would by itself: then it would be too late. A vector that is
+ * masked keeps one interrupt that comes in the meantime.
  */
 #include <linux/interrupt.h>
+#include <linux/irq.h>
 #include <linux/msi.h>
 #include <linux/slab.h>
 
@@ -105,8 +107,11 @@ static int connect(struct weir_pci *pci, unsigned int index, struct eventfd_ctx 
 		get_cached_msi_msg(irq, &message);
 		pci_write_msi_msg(irq, &message);
 	}
+	/* disable_irq() masks in the device, at once; free_irq() forgets the flag. */
+	irq_set_status_flags(irq, IRQ_DISABLE_UNLAZY);
 	rc = request_irq(irq, handle_msi, 0, vector->name, trigger);
 	if (rc) {
+		irq_clear_status_flags(irq, IRQ_DISABLE_UNLAZY);
 		kfree(vector->name);
 		return rc;
 	}
