@@ -113,8 +113,6 @@ static void add_rom(struct weir_pci *pci)
 	if (!size)
 		return;
 	field->writable = ~lower_32_bits(size - 1) | PCI_ROM_ADDRESS_ENABLE;
-	if (!pci_resource_len(pci->pdev, PCI_ROM_RESOURCE))
-		return;
 	pcibios_resource_to_bus(pci->pdev->bus, &region, &pci->pdev->resource[PCI_ROM_RESOURCE]);
 	field->value = lower_32_bits(region.start);
 }

@@ -22,12 +22,10 @@ u64 weir_pci_region_size(struct weir_pci *pci, unsigned int index)
 		return pci->bars[index].size;
 	if (index == VFIO_PCI_CONFIG_REGION_INDEX)
 		return pci->pdev->cfg_size;
-	if (index != VFIO_PCI_ROM_REGION_INDEX)
-		return 0;
-	/* Without a BAR for it, firmware may have left a copy. */
-	if (pci_resource_len(pci->pdev, PCI_ROM_RESOURCE))
+	/* Of the device's own: a copy that firmware has left (pdev->rom) is not read by rom_read(). */
+	if (index == VFIO_PCI_ROM_REGION_INDEX)
 		return pci_resource_len(pci->pdev, PCI_ROM_RESOURCE);
-	return pci->pdev->rom ? roundup_pow_of_two(pci->pdev->romlen) : 0;
+	return 0;
 }
 
 /* Where the BAR holds the MSI-X table, which is the host's: start == end if it does not. */
