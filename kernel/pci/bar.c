@@ -31,15 +31,34 @@ static bool reserve_rest(struct weir_pci_bar *bar, const struct resource *resour
 	return true;
 }
 
+/* The BAR is there, and can be told from the next one's in the device's file. */
+static bool is_offered(struct pci_dev *pdev, unsigned int index)
+{
+	u64 size = pci_resource_len(pdev, index);
+
+	return size && size <= BIT_ULL(WEIR_PCI_REGION_SHIFT);
+}
+
+void weir_pci_bars_check(struct pci_dev *pdev)
+{
+	unsigned int i;
+
+	for (i = 0; i < WEIR_PCI_BARS; i++) {
+		if (pci_resource_len(pdev, i) && !is_offered(pdev, i))
+			pci_warn(pdev, "BAR %u is not offered: %llu bytes, over %llu\n", i,
+				 (u64)pci_resource_len(pdev, i), BIT_ULL(WEIR_PCI_REGION_SHIFT));
+	}
+}
+
 static void bar_open(struct weir_pci *pci, unsigned int index)
 {
 	const struct resource *resource = &pci->pdev->resource[index];
 	struct weir_pci_bar *bar = &pci->bars[index];
 
 	memset(bar, 0, sizeof(*bar));
-	bar->size = pci_resource_len(pci->pdev, index);
-	if (!bar->size)
+	if (!is_offered(pci->pdev, index))
 		return;
+	bar->size = pci_resource_len(pci->pdev, index);
 	bar->io = resource->flags & IORESOURCE_IO;
 	bar->error = pci_request_region(pci->pdev, index, WEIR_PCI_NAME);
 	if (bar->error)

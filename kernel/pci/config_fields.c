@@ -92,7 +92,7 @@ static void add_bars(struct weir_pci *pci)
 	unsigned int i;
 
 	for (i = 0; i < WEIR_PCI_BARS; i++) {
-		if (!pci_resource_len(pci->pdev, i)) {
+		if (!pci->bars[i].size) {
 			add_field(pci, PCI_BASE_ADDRESS_0 + 4 * i, 4, U32_MAX, 0);
 			continue;
 		}

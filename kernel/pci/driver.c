@@ -55,6 +55,7 @@ static int vfio_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	rc = weir_device_join_set(&pci->device, weir_pci_set_id(pdev) ?: pci);
 	if (rc)
 		goto put;
+	weir_pci_bars_check(pdev);
 	pci_set_drvdata(pdev, pci);
 	weir_pci_power_begin(pci, !disable_idle_d3);
 	rc = weir_device_register(&pci->device);

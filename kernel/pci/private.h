@@ -172,7 +172,9 @@ extern const struct weir_device_ops weir_pci_device_ops;
 void weir_pci_power_begin(struct weir_pci *pci, bool idle_d3);
 void weir_pci_power_end(struct weir_pci *pci);
 
-/* bar.c: reserves and maps BARs of an enabled device; one that cannot be had says so when used. */
+/* bar.c: says in the kernel's log which BARs are too large to be offered. In probe. */
+void weir_pci_bars_check(struct pci_dev *pdev);
+/* Reserves and maps BARs of an enabled device; one that cannot be had says so when used. */
 void weir_pci_bars_open(struct weir_pci *pci);
 void weir_pci_bars_close(struct weir_pci *pci);
 /*
