@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../sysfs.h"
 #include "calls.h"
 
 #define THREADS 8
@@ -197,6 +198,77 @@ static void check_joins(void)
 	expect(locked_kilobytes() - locked, 0, "nothing is charged");
 }
 
+/* What any step can say when the device goes, or comes back to another, in between. */
+static bool may_fail_so(long result)
+{
+	static const int errors[] = { ENOENT, ENXIO, ENODEV, EBUSY, EINVAL, EAGAIN };
+
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+		if (result == -errors[i])
+			return true;
+	}
+	return result >= 0;
+}
+
+/* All from the group to the device, and closed in one order or another. */
+static void open_what_there_is(struct crew *crew, int round)
+{
+	int group = open_group(EDU), container = open_container();
+	long results[] = { group, 0, 0, 0 };
+
+	if (group >= 0) {
+		results[1] = set_container(group, container);
+		results[2] = call_number(container, VFIO_SET_IOMMU, VFIO_TYPE1_IOMMU);
+		results[3] = get_device(group, the_devices[EDU].bdf);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(results); i++)
+		atomic_fetch_add(&crew->wrong, !may_fail_so(results[i]));
+	if (round % 2)
+		close(container);
+	close(group);
+	if (group >= 0 && results[3] >= 0) {
+		atomic_fetch_add(&crew->worked, 1);
+		close((int)results[3]);
+	}
+	if (!(round % 2))
+		close(container);
+}
+
+static void *bind_or_open(void *argument)
+{
+	struct worker *worker = argument;
+	struct crew *crew = worker->crew;
+	const char *bdf = the_devices[EDU].bdf;
+
+	if (worker->number) {
+		for (int round = 0; !atomic_load(&crew->stop); round++)
+			open_what_there_is(crew, round);
+		return NULL;
+	}
+	for (int round = 0; round < ROUNDS; round++) {
+		if (sysfs_write(bdf, "/sys/bus/pci/drivers/vfio-pci/unbind") != 0 ||
+		    sysfs_write(bdf, "/sys/bus/pci/drivers/vfio-pci/bind") != 0)
+			atomic_fetch_add(&crew->wrong, 1);
+	}
+	/* Somebody has had it by then, or never will. */
+	for (int tries = 0; tries < 1000 && !atomic_load(&crew->worked); tries++)
+		usleep(10000);
+	atomic_store(&crew->stop, true);
+	return NULL;
+}
+
+static void check_removal(void)
+{
+	struct crew crew = { .worked = 0 };
+	struct session session;
+
+	run_crew(&crew, bind_or_open);
+	check(crew.worked > 0 && crew.wrong == 0,
+	      "a device is unbound and bound while others open it");
+	session = must_open(EDU, VFIO_TYPE1v2_IOMMU);
+	check(session.device >= 0, "and can be opened afterwards");
+}
+
 static void *change_interrupts(void *argument)
 {
 	static const uint32_t on = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER;
@@ -286,7 +358,8 @@ static void check_losses(void)
 static const struct conform_case cases[] = {
 	{ "mappings", check_maps },	    { "devices", check_devices },
 	{ "groups", check_groups },	    { "groups of a container", check_joins },
-	{ "interrupts", check_interrupts }, { "loss of access", check_losses },
+	{ "removal", check_removal },	    { "interrupts", check_interrupts },
+	{ "loss of access", check_losses },
 };
 
 const struct conform_part part_threads = { "threads", cases, ARRAY_SIZE(cases) };
