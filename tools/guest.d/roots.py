@@ -26,9 +26,21 @@ QEMU = [
     f"{package}/trixie-backports"
     for package in ("qemu-system-x86", "qemu-system-common", "qemu-system-data", "seabios")
 ]
+# dpdk-testpmd is in dpdk-dev, which takes headers, static libraries, all drivers and Python along:
+# 200 MB. The program needs the libraries alone; the drivers are those of the lab's network cards.
+# Patterns, because the packages' names end in a number that differs between suites.
+TESTPMD = [
+    "?reverse-depends(?exact-name(dpdk-dev)) ?name(^librte-)",
+    '?name("^librte-(net-e1000-|mempool-ring)[0-9]+$")',
+]
+TESTPMD_HOOK = """
+    cd "$1/tmp" && APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get download dpdk-dev &&
+    dpkg-deb --fsys-tarfile dpdk-dev_*.deb | tar -x -C "$1" ./usr/bin/dpdk-testpmd &&
+    rm dpdk-dev_*.deb
+"""
 INCLUDE = {"bookworm": PACKAGES, "trixie": PACKAGES + ["fio"] + DEBUG_KERNEL + QEMU}
 USER = "lab"
-HOOKS = [f'chroot "$1" useradd --create-home --shell /bin/bash {USER}']
+HOOKS = [f'chroot "$1" useradd --create-home --shell /bin/bash {USER}', TESTPMD_HOOK]
 
 
 def entry(suite):
@@ -39,13 +51,14 @@ def entry(suite):
         settings.write_text(debian.acquire_settings())
         options = "--mode=root --variant=minbase --format=directory".split()
         options += [f"--aptopt={settings}", "--include=" + ",".join(INCLUDE[suite])]
+        options += [f"--include={pattern}" for pattern in TESTPMD]
         options += [f"--customize-hook={hook}" for hook in HOOKS]
         try:
             debian.run(["mmdebstrap", *options, suite, folder, *debian.sources(suite)])
         finally:
             settings.unlink()
 
-    return Entry(f"root-{suite}", [INCLUDE[suite], HOOKS, inspect.getsource(build)], build)
+    return Entry(f"root-{suite}", [INCLUDE[suite], TESTPMD, HOOKS, inspect.getsource(build)], build)
 
 
 def inside(cache, layers, shares, argv):
