@@ -12,6 +12,7 @@
 #include <linux/slab.h>
 
 #include "core/backend.h"
+#include "core/lock.h"
 #include "core/private.h"
 #include "uapi/weir/vfio.h"
 
@@ -28,6 +29,7 @@ static int container_open(struct inode *inode, struct file *file)
 		return -ENOMEM;
 	kref_init(&container->kref);
 	init_rwsem(&container->sem);
+	weir_lock_name(&container->sem, "weir_container.sem");
 	INIT_LIST_HEAD(&container->groups);
 	file->private_data = container;
 	return 0;

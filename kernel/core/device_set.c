@@ -5,6 +5,7 @@
 #include <linux/xarray.h>
 
 #include "core/device.h"
+#include "core/lock.h"
 #include "core/private.h"
 
 /* Which sets there are, and how many devices each has. Outside of [3]. */
@@ -21,6 +22,7 @@ static struct weir_device_set *set_get(const void *id)
 		if (!set)
 			return NULL;
 		mutex_init(&set->lock);
+		weir_lock_name(&set->lock, "weir_device_set.lock");
 		INIT_LIST_HEAD(&set->devices);
 		set->id = id;
 		if (xa_err(xa_store(&sets, (unsigned long)id, set, GFP_KERNEL))) {

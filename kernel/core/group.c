@@ -19,6 +19,7 @@
 #include "compat/compat.h"
 #include "core/device.h"
 #include "core/group.h"
+#include "core/lock.h"
 #include "core/private.h"
 #include "uapi/weir/vfio.h"
 
@@ -256,7 +257,9 @@ static struct weir_group *group_create(struct iommu_group *iommu_group)
 	}
 	group->id = iommu_group_id(iommu_group);
 	mutex_init(&group->lock);
+	weir_lock_name(&group->lock, "weir_group.lock");
 	mutex_init(&group->devices_lock);
+	weir_lock_name(&group->devices_lock, "weir_group.devices_lock");
 	INIT_LIST_HEAD(&group->devices);
 	device_initialize(&group->dev);
 	group->dev.devt = MKDEV(MAJOR(first_devt), MINOR(first_devt) + minor);

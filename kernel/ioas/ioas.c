@@ -4,6 +4,7 @@
 #include <linux/slab.h>
 
 #include "compat/compat.h"
+#include "core/lock.h"
 #include "ioas/private.h"
 
 struct weir_ioas *weir_ioas_create(const struct weir_ioas_options *options)
@@ -18,9 +19,12 @@ struct weir_ioas *weir_ioas_create(const struct weir_ioas_options *options)
 	}
 	ioas->options = *options;
 	mutex_init(&ioas->attach_lock);
+	weir_lock_name(&ioas->attach_lock, "weir_ioas.attach_lock");
 	init_rwsem(&ioas->domains_lock);
+	weir_lock_name(&ioas->domains_lock, "weir_ioas.domains_lock");
 	INIT_LIST_HEAD(&ioas->domains);
 	init_rwsem(&ioas->areas_lock);
+	weir_lock_name(&ioas->areas_lock, "weir_ioas.areas_lock");
 	ioas->areas = RB_ROOT_CACHED;
 	ioas->page_sizes = PAGE_MASK;
 	init_waitqueue_head(&ioas->settle_wait);

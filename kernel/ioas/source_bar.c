@@ -14,6 +14,7 @@
 #include "compat/compat.h"
 #include "core/bar.h"
 #include "core/device.h"
+#include "core/lock.h"
 #include "ioas/private.h"
 
 /* A domain that the source is mapped in, or will be when access comes back. */
@@ -168,6 +169,7 @@ static struct weir_source *source_of_buffer(struct dma_buf *buffer, unsigned int
 	source->protection = weir_iommu_protection(protection) | IOMMU_MMIO;
 	/* Another class than that of user memory: see kernel/README.md. */
 	mutex_init(&source->lock);
+	weir_lock_name(&source->lock, "bar_source.lock");
 	INIT_LIST_HEAD(&source->mappings);
 
 	rc = weir_bar_attach(&source->importer, buffer);

@@ -16,6 +16,7 @@
 #include <linux/uaccess.h>
 
 #include "compat/compat.h"
+#include "core/lock.h"
 #include "ioas/private.h"
 #include "ioas/runs.h"
 
@@ -313,6 +314,7 @@ struct weir_source *weir_source_user(unsigned long address, u64 length, unsigned
 	source->protection = protection;
 	/* Another class than that of BARs: see kernel/README.md. */
 	mutex_init(&source->lock);
+	weir_lock_name(&source->lock, "user_source.lock");
 	weir_runs_init(&source->runs);
 	return &source->source;
 }

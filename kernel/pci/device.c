@@ -3,6 +3,7 @@
 #include <linux/pm_runtime.h>
 #include <linux/string.h>
 
+#include "core/lock.h"
 #include "pci/private.h"
 
 static int device_init(struct weir_device *device)
@@ -11,11 +12,16 @@ static int device_init(struct weir_device *device)
 
 	pci->pdev = to_pci_dev(device->parent);
 	mutex_init(&pci->config_lock);
+	weir_lock_name(&pci->config_lock, "weir_pci.config_lock");
 	init_rwsem(&pci->memory_lock);
+	weir_lock_name(&pci->memory_lock, "weir_pci.memory_lock");
 	INIT_LIST_HEAD(&pci->buffers);
 	spin_lock_init(&pci->command_lock);
+	weir_lock_name(&pci->command_lock, "weir_pci.command_lock");
 	mutex_init(&pci->irq_lock);
+	weir_lock_name(&pci->irq_lock, "weir_pci.irq_lock");
 	spin_lock_init(&pci->event_lock);
+	weir_lock_name(&pci->event_lock, "weir_pci.event_lock");
 	pci->irq_index = WEIR_PCI_NO_IRQS;
 	return 0;
 }
