@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * conform --modules NAME [--deviations FILE] PART...
+ * conform --modules NAME [--files FOLDER] [--deviations FILE] PART...
  *
  * Holds VFIO's modules, which are loaded, to what Linux 7.2 does, in a guest of the lab, as root.
- * Binds the devices it needs to vfio-pci. NAME says whose modules they are ("in-tree-6.1"); FILE
- * lists checks that fail with some of them, for a reason: such a failure is reported as TODO, and
- * one that is no more fails. Prints TAP; exit status 0 when nothing failed.
+ * Binds the devices it needs to vfio-pci. NAME says whose modules they are ("in-tree-6.1"), FOLDER
+ * where their files are. FILE lists checks that fail with some of them, for a reason: such a
+ * failure is reported as TODO, and one that is no more fails. Prints TAP; exit status 0 when
+ * nothing failed.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -41,6 +42,7 @@ struct shared {
 static struct shared *shared;
 static const char *part_name = "devices";
 static char subject[64];
+const char *the_modules;
 
 struct conform_device the_devices[KINDS] = {
 	[EDU] = { .kind = "edu" }, [MEMORY] = { .kind = "memory" }, [NVME] = { .kind = "nvme" },
@@ -296,7 +298,9 @@ static const struct conform_part *part_called(const char *name)
 
 static int usage(const char *program)
 {
-	fprintf(stderr, "usage: %s --modules NAME [--deviations FILE] PART...\nparts:", program);
+	fprintf(stderr,
+		"usage: %s --modules NAME [--files FOLDER] [--deviations FILE] PART...\nparts:",
+		program);
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
 		fprintf(stderr, " %s", parts[i]->name);
 	fputc('\n', stderr);
@@ -313,6 +317,8 @@ int main(int argc, char **argv)
 			modules = argv[first + 1];
 		else if (strcmp(argv[first], "--deviations") == 0)
 			deviations = argv[first + 1];
+		else if (strcmp(argv[first], "--files") == 0)
+			the_modules = argv[first + 1];
 		else
 			return usage(argv[0]);
 	}

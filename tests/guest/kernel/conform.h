@@ -45,6 +45,8 @@ struct conform_part {
 };
 
 extern struct conform_device the_devices[KINDS];
+/* The folder of the modules that are loaded, or NULL. */
+extern const char *the_modules;
 
 extern const struct conform_part part_container, part_group, part_type1, part_info, part_irqs,
 	part_config, part_bar, part_reset, part_threads, part_vectors, part_isolation, part_memory;

@@ -13,4 +13,4 @@ here=${0%/*}
 
 load_modules "$1"
 ulimit -l unlimited
-exec "$here/conform" --modules "$2" --deviations "$here/known-deviations.txt" "${@:3}"
+exec "$here/conform" --modules "$2" --files "$1" --deviations "$here/known-deviations.txt" "${@:3}"
