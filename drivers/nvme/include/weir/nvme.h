@@ -414,7 +414,8 @@ int weir_nvme_qp_fd(const struct weir_nvme_qp *qp);
  * Owner only. */
 int weir_nvme_qp_arm(struct weir_nvme_qp *qp);
 
-/** Keeps the queue pair's interrupt back and empties the descriptor. Owner only. */
+/** Keeps the queue pair's interrupt back and empties the descriptor. One that is on its way
+ * meanwhile may still signal it: the owner then finds nothing to poll. Owner only. */
 int weir_nvme_qp_disarm(struct weir_nvme_qp *qp);
 
 /** A submission queue entry as the controller reads it (§4.2), in host byte order. The driver fills
