@@ -16,7 +16,16 @@
 struct file;
 struct iommu_group;
 struct weir_backend;
+struct weir_context;
+struct weir_context_ops;
 struct weir_device;
+
+/* A context, and what keeps it there. All zeroes: none. */
+struct weir_held_context {
+	const struct weir_context_ops *ops;
+	struct weir_context *context;
+	struct file *file;
+};
 
 /* Lives while it is open, or a group is in it. */
 struct weir_container {
@@ -77,6 +86,13 @@ bool weir_backends_have(unsigned long extension);
 /* A backend that can be opened as that type, and that holds its module. NULL: there is none. */
 struct weir_backend *weir_backend_get(unsigned long type);
 void weir_backend_put(struct weir_backend *backend);
+
+/*
+ * context.c: holds the context that file is, with its module. The caller holds the file. False: it
+ * is no context.
+ */
+bool weir_context_hold(struct weir_held_context *held, struct file *file);
+void weir_context_let_go(struct weir_held_context *held);
 
 /* group.c */
 int weir_groups_init(void);
