@@ -59,7 +59,7 @@ static u64 region_last(const struct iommu_resv_region *region)
 	return region->start + region->length - 1;
 }
 
-/* Takes out what the domain and the group cannot have. */
+/* Takes out what the domain and, if there is one, the group cannot have. */
 static int ranges_narrow(struct weir_ranges *ranges, const struct weir_domain *domain,
 			 const struct member *member)
 {
@@ -68,6 +68,8 @@ static int ranges_narrow(struct weir_ranges *ranges, const struct weir_domain *d
 	int rc;
 
 	rc = weir_ranges_limit(ranges, geometry->aperture_start, geometry->aperture_end);
+	if (!member)
+		return rc;
 	list_for_each_entry(region, &member->reserved, list) {
 		if (!rc && region_excludes(region))
 			rc = weir_ranges_exclude(ranges, region->start, region_last(region));
@@ -124,8 +126,11 @@ static bool enforce_coherency(struct iommu_domain *domain)
 	return domain->ops->enforce_cache_coherency && domain->ops->enforce_cache_coherency(domain);
 }
 
-/* A domain of the group's own, attached to it. */
-static struct weir_domain *domain_new(const struct member *member)
+/*
+ * A domain that the group can have. It is attached to the group, unless like is given: the one that
+ * the group is in, by which is known what can be had.
+ */
+static struct weir_domain *domain_new(const struct member *member, const struct weir_domain *like)
 {
 	struct weir_domain *domain = kzalloc(sizeof(*domain), GFP_KERNEL_ACCOUNT);
 	struct iommu_domain *iommu_domain = ERR_PTR(-ENODEV);
@@ -133,6 +138,7 @@ static struct weir_domain *domain_new(const struct member *member)
 
 	if (!domain)
 		return ERR_PTR(rc);
+	INIT_LIST_HEAD(&domain->entry);
 	INIT_LIST_HEAD(&domain->members);
 	iommu_group_for_each_dev(member->group, &iommu_domain, domain_alloc);
 	if (IS_ERR(iommu_domain)) {
@@ -140,18 +146,22 @@ static struct weir_domain *domain_new(const struct member *member)
 		goto free;
 	}
 	domain->iommu_domain = iommu_domain;
-	rc = iommu_attach_group(iommu_domain, member->group);
-	if (rc)
-		goto free_domain;
+	if (!like) {
+		rc = iommu_attach_group(iommu_domain, member->group);
+		if (rc)
+			goto free_domain;
+	}
 	/* Only who is attached counts for it; and nothing is mapped yet that would stay without. */
-	domain->enforces_coherency = enforce_coherency(iommu_domain);
+	if (!like || like->enforces_coherency)
+		domain->enforces_coherency = enforce_coherency(iommu_domain);
 	rc = msi_window_set(domain, member);
 	if (rc)
 		goto detach;
 	return domain;
 
 detach:
-	iommu_detach_group(iommu_domain, member->group);
+	if (!like)
+		iommu_detach_group(iommu_domain, member->group);
 free_domain:
 	iommu_domain_free(iommu_domain);
 free:
@@ -173,13 +183,14 @@ static bool domains_alike(const struct weir_domain *a, const struct weir_domain 
  */
 static struct weir_domain *domain_for(struct weir_ioas *ioas, const struct member *member)
 {
-	struct weir_domain *fresh = domain_new(member), *domain;
+	struct weir_domain *fresh = domain_new(member, NULL), *domain;
 	int rc;
 
 	if (IS_ERR(fresh))
 		return fresh;
+	fresh->shared = true;
 	list_for_each_entry(domain, &ioas->domains, entry) {
-		if (!domains_alike(domain, fresh))
+		if (!domain->shared || !domains_alike(domain, fresh))
 			continue;
 		iommu_detach_group(fresh->iommu_domain, member->group);
 		if (!iommu_attach_group(domain->iommu_domain, member->group)) {
@@ -222,21 +233,17 @@ static int area_check(const struct weir_area *area, const struct weir_ranges *ra
 	return 0;
 }
 
-#define for_each_area(node, ioas) \
-	for (node = interval_tree_iter_first(&(ioas)->areas, 0, ULONG_MAX); node; \
-	     node = interval_tree_iter_next(node, 0, ULONG_MAX))
-
 /* [5] is held for writing. */
 static int areas_check(struct weir_ioas *ioas, const struct weir_ranges *ranges, u64 page_sizes,
 		       const struct weir_domain *domain, struct weir_ioas_conflict *conflict)
 {
-	struct interval_tree_node *node;
+	struct weir_area *area;
 	int rc = 0;
 
 	down_read(&ioas->areas_lock);
-	for_each_area(node, ioas) {
-		rc = area_check(container_of(node, struct weir_area, node), ranges, page_sizes,
-				domain, conflict);
+	weir_for_each_area(area, ioas, 0, ULONG_MAX)
+	{
+		rc = area_check(area, ranges, page_sizes, domain, conflict);
 		if (rc)
 			break;
 	}
@@ -244,16 +251,38 @@ static int areas_check(struct weir_ioas *ioas, const struct weir_ranges *ranges,
 	return rc;
 }
 
+/* What must stay possible is within the ranges. [5] is held for writing. */
+static int allowed_check(struct weir_ioas *ioas, const struct weir_ranges *ranges,
+			 struct weir_ioas_conflict *conflict)
+{
+	const struct weir_ioas_range *allowed;
+	unsigned int i;
+
+	for (i = 0; i < ioas->allowed.count; i++) {
+		allowed = &ioas->allowed.range[i];
+		if (!weir_ranges_contain(ranges, allowed->start, allowed->last)) {
+			*conflict = (struct weir_ioas_conflict){
+				.cause = WEIR_IOAS_CAUSE_ALLOWED,
+				.start = allowed->start,
+				.last = allowed->last,
+			};
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
 /* Takes all areas, before end if there is one, out of the domain. [5] is held for writing. */
 static void areas_unmap(struct weir_ioas *ioas, struct weir_domain *domain,
-			const struct interval_tree_node *end)
+			const struct weir_area *end)
 {
-	struct interval_tree_node *node;
+	struct weir_area *area;
 
-	for_each_area(node, ioas) {
-		if (node == end)
+	weir_for_each_area(area, ioas, 0, ULONG_MAX)
+	{
+		if (area == end)
 			break;
-		weir_area_unmap(container_of(node, struct weir_area, node), domain);
+		weir_area_unmap(area, domain);
 		cond_resched();
 	}
 }
@@ -261,16 +290,16 @@ static void areas_unmap(struct weir_ioas *ioas, struct weir_domain *domain,
 /* [5] is held for writing. On failure the domain has none. */
 static int areas_map(struct weir_ioas *ioas, struct weir_domain *domain)
 {
-	struct interval_tree_node *node;
+	struct weir_area *area;
 	int rc = 0;
 
 	down_read(&ioas->areas_lock);
-	for_each_area(node, ioas) {
-		struct weir_source *source = container_of(node, struct weir_area, node)->source;
-
-		rc = source->ops->map(source, domain->iommu_domain, node->start);
+	weir_for_each_area(area, ioas, 0, ULONG_MAX)
+	{
+		rc = area->source->ops->map(area, domain->iommu_domain,
+					    ioas->options.no_huge_pages);
 		if (rc) {
-			areas_unmap(ioas, domain, node);
+			areas_unmap(ioas, domain, area);
 			break;
 		}
 		cond_resched();
@@ -279,6 +308,7 @@ static int areas_map(struct weir_ioas *ioas, struct weir_domain *domain)
 	return rc;
 }
 
+/* What was found out holds from now on; ranges are taken over. [5] is held for writing. */
 static void limits_set(struct weir_ioas *ioas, const struct weir_ranges *ranges, u64 page_sizes)
 {
 	down_write(&ioas->areas_lock);
@@ -288,12 +318,45 @@ static void limits_set(struct weir_ioas *ioas, const struct weir_ranges *ranges,
 	up_write(&ioas->areas_lock);
 }
 
-/* Lets the group have the areas, by a domain it is attached to. [4] and, for writing, [5] held. */
+/* [5] is held for writing. */
+static void domain_list(struct weir_ioas *ioas, struct weir_domain *domain)
+{
+	list_add_tail(&domain->entry, &ioas->domains);
+	down_write(&ioas->areas_lock);
+	ioas->nr_domains++;
+	up_write(&ioas->areas_lock);
+}
+
+/* [5] is held for writing. */
+static void domain_unlist(struct weir_ioas *ioas, struct weir_domain *domain)
+{
+	list_del(&domain->entry);
+	down_write(&ioas->areas_lock);
+	ioas->nr_domains--;
+	up_write(&ioas->areas_lock);
+}
+
+/* Adds a domain with all areas mapped, if it is a new one. [4] and, for writing, [5] are held. */
+static int domain_fill(struct weir_ioas *ioas, struct weir_domain *domain)
+{
+	int rc;
+
+	if (!list_empty(&domain->entry))
+		return 0;
+	rc = areas_map(ioas, domain);
+	if (!rc)
+		domain_list(ioas, domain);
+	return rc;
+}
+
+/*
+ * Lets the group, if there is one, have the areas by a domain it is attached to. [4] and, for
+ * writing, [5] are held.
+ */
 static int admit(struct weir_ioas *ioas, struct weir_domain *domain, struct member *member,
 		 struct weir_ioas_conflict *conflict)
 {
 	u64 page_sizes = ioas->page_sizes & page_sizes_of(domain);
-	bool fresh = list_empty(&domain->members);
 	struct weir_ranges ranges;
 	int rc;
 
@@ -303,25 +366,22 @@ static int admit(struct weir_ioas *ioas, struct weir_domain *domain, struct memb
 	if (rc)
 		return rc;
 	rc = ranges_narrow(&ranges, domain, member);
-	if (rc)
-		goto free;
-	rc = areas_check(ioas, &ranges, page_sizes, domain, conflict);
-	if (rc)
-		goto free;
-	if (fresh) {
-		rc = areas_map(ioas, domain);
-		if (rc)
-			goto free;
-		list_add_tail(&domain->entry, &ioas->domains);
+	if (!rc)
+		rc = areas_check(ioas, &ranges, page_sizes, domain, conflict);
+	if (!rc)
+		rc = allowed_check(ioas, &ranges, conflict);
+	if (!rc)
+		rc = domain_fill(ioas, domain);
+	if (rc) {
+		weir_ranges_free(&ranges);
+		return rc;
 	}
-	member->domain = domain;
-	list_add_tail(&member->entry, &domain->members);
+	if (member) {
+		member->domain = domain;
+		list_add_tail(&member->entry, &domain->members);
+	}
 	limits_set(ioas, &ranges, page_sizes);
 	return 0;
-
-free:
-	weir_ranges_free(&ranges);
-	return rc;
 }
 
 /* NULL: the group is not attached. [4] is held. */
@@ -337,11 +397,28 @@ static struct member *member_find(struct weir_ioas *ioas, const struct iommu_gro
 	return NULL;
 }
 
+/* The domain that is to be had, attached to the group. [4] is held. */
+static struct weir_domain *domain_find(struct weir_ioas *ioas, const struct member *member,
+				       struct weir_domain *wanted)
+{
+	int rc;
+
+	if (!wanted)
+		return domain_for(ioas, member);
+	rc = iommu_attach_group(wanted->iommu_domain, member->group);
+	return rc ? ERR_PTR(rc) : wanted;
+}
+
+/* Nobody has it any more. [4] is held. */
+static bool domain_is_unused(const struct weir_domain *domain)
+{
+	return list_empty(&domain->members) && !domain->holders;
+}
+
 /* [4] is held. */
-static int attach(struct weir_ioas *ioas, struct iommu_group *group,
+static int attach(struct weir_ioas *ioas, struct iommu_group *group, struct weir_domain **domain,
 		  struct weir_ioas_conflict *conflict)
 {
-	struct weir_domain *domain;
 	struct member *member;
 	int rc;
 
@@ -350,40 +427,60 @@ static int attach(struct weir_ioas *ioas, struct iommu_group *group,
 	member = member_new(group);
 	if (IS_ERR(member))
 		return PTR_ERR(member);
-	domain = domain_for(ioas, member);
-	if (IS_ERR(domain)) {
+	*domain = domain_find(ioas, member, *domain);
+	if (IS_ERR(*domain)) {
 		member_free(member);
-		return PTR_ERR(domain);
+		return PTR_ERR(*domain);
 	}
 	down_write(&ioas->domains_lock);
-	rc = admit(ioas, domain, member, conflict);
+	rc = admit(ioas, *domain, member, conflict);
 	up_write(&ioas->domains_lock);
 	if (rc) {
-		iommu_detach_group(domain->iommu_domain, group);
-		if (list_empty(&domain->members))
-			domain_free(domain);
+		iommu_detach_group((*domain)->iommu_domain, group);
+		if (domain_is_unused(*domain))
+			domain_free(*domain);
 		member_free(member);
 	}
 	return rc;
+}
+
+static bool is_isolated(struct iommu_group *group, const struct weir_ioas_attach_options *options)
+{
+	return options->allow_unsafe_interrupts || weir_compat_isolated_msi(group);
 }
 
 int weir_ioas_attach_group(struct weir_ioas *ioas, struct iommu_group *group,
 			   const struct weir_ioas_attach_options *options,
 			   struct weir_ioas_conflict *conflict)
 {
+	struct weir_domain *domain = NULL;
 	int rc;
 
 	*conflict = (struct weir_ioas_conflict){ .cause = WEIR_IOAS_CAUSE_OTHER };
-	if (!options->allow_unsafe_interrupts && !weir_compat_isolated_msi(group)) {
+	if (!is_isolated(group, options)) {
 		conflict->cause = WEIR_IOAS_CAUSE_INTERRUPTS;
 		return -EPERM;
 	}
 	mutex_lock(&ioas->attach_lock);
-	rc = attach(ioas, group, conflict);
+	rc = attach(ioas, group, &domain, conflict);
 	mutex_unlock(&ioas->attach_lock);
 	return rc;
 }
 EXPORT_SYMBOL_GPL(weir_ioas_attach_group);
+
+int weir_ioas_attach_domain(struct weir_ioas *ioas, struct iommu_group *group,
+			    struct weir_domain **domain, struct weir_ioas_conflict *conflict)
+{
+	int rc;
+
+	*conflict = (struct weir_ioas_conflict){ .cause = WEIR_IOAS_CAUSE_OTHER };
+	mutex_lock(&ioas->attach_lock);
+	rc = attach(ioas, group, domain, conflict);
+	if (!rc)
+		(*domain)->holders++;
+	mutex_unlock(&ioas->attach_lock);
+	return rc;
+}
 
 /* What is possible with the groups that are left. [4] and, for writing, [5] are held. */
 static void limits_widen(struct weir_ioas *ioas)
@@ -392,27 +489,44 @@ static void limits_widen(struct weir_ioas *ioas)
 	struct weir_ranges ranges;
 	struct member *member;
 	u64 page_sizes = PAGE_MASK;
+	int rc;
 
-	if (weir_ranges_init(&ranges))
-		return;
+	rc = weir_ranges_init(&ranges);
 	list_for_each_entry(domain, &ioas->domains, entry) {
 		page_sizes &= page_sizes_of(domain);
-		list_for_each_entry(member, &domain->members, entry) {
-			if (ranges_narrow(&ranges, domain, member)) {
-				/* It stays narrower than it need be. */
-				weir_ranges_free(&ranges);
-				return;
-			}
-		}
+		if (!rc)
+			rc = ranges_narrow(&ranges, domain, NULL);
+		list_for_each_entry(member, &domain->members, entry)
+			if (!rc)
+				rc = ranges_narrow(&ranges, domain, member);
+	}
+	if (rc) {
+		/* They stay narrower than they need be. */
+		weir_ranges_free(&ranges);
+		return;
 	}
 	limits_set(ioas, &ranges, page_sizes);
+}
+
+/* The domain goes, if nobody has it any more. [4] is held. */
+static void domain_give_up(struct weir_ioas *ioas, struct weir_domain *domain)
+{
+	if (!domain_is_unused(domain))
+		return;
+	down_write(&ioas->domains_lock);
+	domain_unlist(ioas, domain);
+	down_read(&ioas->areas_lock);
+	areas_unmap(ioas, domain, NULL);
+	up_read(&ioas->areas_lock);
+	limits_widen(ioas);
+	up_write(&ioas->domains_lock);
+	domain_free(domain);
 }
 
 void weir_ioas_detach_group(struct weir_ioas *ioas, struct iommu_group *group)
 {
 	struct weir_domain *domain;
 	struct member *member;
-	bool last;
 
 	mutex_lock(&ioas->attach_lock);
 	member = member_find(ioas, group);
@@ -423,20 +537,60 @@ void weir_ioas_detach_group(struct weir_ioas *ioas, struct iommu_group *group)
 
 	down_write(&ioas->domains_lock);
 	list_del(&member->entry);
-	last = list_empty(&domain->members);
-	if (last) {
-		list_del(&domain->entry);
-		down_read(&ioas->areas_lock);
-		areas_unmap(ioas, domain, NULL);
-		up_read(&ioas->areas_lock);
-	}
 	limits_widen(ioas);
 	up_write(&ioas->domains_lock);
-
-	if (last)
-		domain_free(domain);
+	domain_give_up(ioas, domain);
 	member_free(member);
 unlock:
 	mutex_unlock(&ioas->attach_lock);
 }
 EXPORT_SYMBOL_GPL(weir_ioas_detach_group);
+
+/* [4] is held. */
+static struct weir_domain *domain_create(struct weir_ioas *ioas, struct iommu_group *group,
+					 const struct weir_domain *like,
+					 struct weir_ioas_conflict *conflict)
+{
+	struct member *member = member_new(group);
+	struct weir_domain *domain;
+	int rc;
+
+	if (IS_ERR(member))
+		return ERR_CAST(member);
+	domain = domain_new(member, like);
+	member_free(member);
+	if (IS_ERR(domain))
+		return domain;
+	if (!like)
+		iommu_detach_group(domain->iommu_domain, group);
+	domain->holders = 1;
+	down_write(&ioas->domains_lock);
+	rc = admit(ioas, domain, NULL, conflict);
+	up_write(&ioas->domains_lock);
+	if (rc) {
+		domain_free(domain);
+		return ERR_PTR(rc);
+	}
+	return domain;
+}
+
+struct weir_domain *weir_ioas_domain_create(struct weir_ioas *ioas, struct iommu_group *group,
+					    const struct weir_domain *like,
+					    struct weir_ioas_conflict *conflict)
+{
+	struct weir_domain *domain;
+
+	*conflict = (struct weir_ioas_conflict){ .cause = WEIR_IOAS_CAUSE_OTHER };
+	mutex_lock(&ioas->attach_lock);
+	domain = domain_create(ioas, group, like, conflict);
+	mutex_unlock(&ioas->attach_lock);
+	return domain;
+}
+
+void weir_ioas_domain_put(struct weir_ioas *ioas, struct weir_domain *domain)
+{
+	mutex_lock(&ioas->attach_lock);
+	domain->holders--;
+	domain_give_up(ioas, domain);
+	mutex_unlock(&ioas->attach_lock);
+}

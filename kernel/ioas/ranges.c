@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Sets of IOVAs. */
 #include <linux/limits.h>
+#include <linux/mm.h>
 #include <linux/slab.h>
+#include <linux/sort.h>
 #include <linux/string.h>
 
 #include "ioas/ranges.h"
@@ -18,7 +20,7 @@ int weir_ranges_init(struct weir_ranges *ranges)
 
 void weir_ranges_free(struct weir_ranges *ranges)
 {
-	kfree(ranges->range);
+	kvfree(ranges->range);
 	ranges->range = NULL;
 	ranges->count = 0;
 }
@@ -26,7 +28,7 @@ void weir_ranges_free(struct weir_ranges *ranges)
 int weir_ranges_copy(struct weir_ranges *ranges, const struct weir_ranges *from)
 {
 	/* One more than there are, because an empty array has no address. */
-	ranges->range = kcalloc(from->count + 1, sizeof(*ranges->range), GFP_KERNEL);
+	ranges->range = kvcalloc(from->count + 1, sizeof(*ranges->range), GFP_KERNEL_ACCOUNT);
 	if (!ranges->range)
 		return -ENOMEM;
 	memcpy(ranges->range, from->range, from->count * sizeof(*ranges->range));
@@ -40,7 +42,7 @@ int weir_ranges_exclude(struct weir_ranges *ranges, u64 start, u64 last)
 	unsigned int i, count = 0;
 
 	/* At most one is cut in two. */
-	left = kcalloc(ranges->count + 1, sizeof(*left), GFP_KERNEL);
+	left = kvcalloc(ranges->count + 1, sizeof(*left), GFP_KERNEL);
 	if (!left)
 		return -ENOMEM;
 	for (i = 0; i < ranges->count; i++) {
@@ -55,7 +57,7 @@ int weir_ranges_exclude(struct weir_ranges *ranges, u64 start, u64 last)
 		if (range->last > last)
 			left[count++] = (struct weir_ioas_range){ last + 1, range->last };
 	}
-	kfree(ranges->range);
+	kvfree(ranges->range);
 	ranges->range = left;
 	ranges->count = count;
 	return 0;
@@ -80,4 +82,49 @@ bool weir_ranges_contain(const struct weir_ranges *ranges, u64 start, u64 last)
 		if (ranges->range[i].start <= start && ranges->range[i].last >= last)
 			return true;
 	return false;
+}
+
+static int range_compare(const void *a, const void *b)
+{
+	const struct weir_ioas_range *first = a, *second = b;
+
+	return first->start < second->start ? -1 : first->start > second->start;
+}
+
+/* What touches becomes one. None overlap. */
+static void ranges_join(struct weir_ranges *ranges)
+{
+	unsigned int i, count = 0;
+
+	for (i = 0; i < ranges->count; i++) {
+		const struct weir_ioas_range *range = &ranges->range[i];
+
+		if (count && ranges->range[count - 1].last + 1 == range->start)
+			ranges->range[count - 1].last = range->last;
+		else
+			ranges->range[count++] = *range;
+	}
+	ranges->count = count;
+}
+
+int weir_ranges_sort(struct weir_ranges *ranges, const struct weir_ioas_range *list,
+		     unsigned int count)
+{
+	const struct weir_ranges from = { .range = (struct weir_ioas_range *)list, .count = count };
+	unsigned int i;
+	int rc;
+
+	rc = weir_ranges_copy(ranges, &from);
+	if (rc)
+		return rc;
+	sort(ranges->range, count, sizeof(*ranges->range), range_compare, NULL);
+	for (i = 0; i < count; i++) {
+		if (ranges->range[i].start > ranges->range[i].last ||
+		    (i && ranges->range[i - 1].last >= ranges->range[i].start)) {
+			weir_ranges_free(ranges);
+			return -EINVAL;
+		}
+	}
+	ranges_join(ranges);
+	return 0;
 }

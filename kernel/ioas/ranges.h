@@ -20,6 +20,13 @@ void weir_ranges_free(struct weir_ranges *ranges);
 /* A copy of another set. -ENOMEM. */
 int weir_ranges_copy(struct weir_ranges *ranges, const struct weir_ranges *from);
 
+/*
+ * A list in any order becomes a set. -ENOMEM; -EINVAL: one of the ranges
+ * ends before it begins, or two overlap.
+ */
+int weir_ranges_sort(struct weir_ranges *ranges, const struct weir_ioas_range *list,
+		     unsigned int count);
+
 /* Takes start to last out, of which nothing need be there. -ENOMEM, nothing has changed. */
 int weir_ranges_exclude(struct weir_ranges *ranges, u64 start, u64 last);
 

@@ -169,9 +169,8 @@ static int mapper_flush(struct mapper *mapper)
 	return 0;
 }
 
-static int mapper_add(struct mapper *mapper, const struct run *run)
+static int mapper_add(struct mapper *mapper, unsigned long pfn, unsigned long left)
 {
-	unsigned long pfn = run->pfn, left = run->pages;
 	int rc;
 
 	while (left) {
@@ -191,13 +190,13 @@ static int mapper_add(struct mapper *mapper, const struct run *run)
 	return 0;
 }
 
-static int map_single_pages(struct mapper *mapper, const struct run *run)
+static int map_single_pages(struct mapper *mapper, unsigned long pfn, unsigned long pages)
 {
 	unsigned long i;
 	int rc;
 
-	for (i = 0; i < run->pages; i++) {
-		rc = weir_compat_iommu_map(mapper->domain, mapper->iova, PFN_PHYS(run->pfn + i),
+	for (i = 0; i < pages; i++) {
+		rc = weir_compat_iommu_map(mapper->domain, mapper->iova, PFN_PHYS(pfn + i),
 					   PAGE_SIZE, mapper->protection, GFP_KERNEL_ACCOUNT);
 		if (rc)
 			return rc;
@@ -207,27 +206,67 @@ static int map_single_pages(struct mapper *mapper, const struct run *run)
 	return 0;
 }
 
-int weir_runs_map(const struct weir_runs *runs, struct iommu_domain *domain, u64 iova,
-		  int protection, bool single_pages)
+/* A walk over a part of the pages of a list. */
+struct walk {
+	const struct weir_runs *runs;
+	const struct run_chunk *chunk;
+	unsigned int index;
+	/* Pages before the next one that is wanted, and those that are. */
+	unsigned long skip, left;
+};
+
+static void walk_begin(struct walk *walk, const struct weir_runs *runs, unsigned long first,
+		       unsigned long count)
+{
+	*walk = (struct walk){
+		.runs = runs,
+		.chunk = list_first_entry(&runs->chunks, struct run_chunk, entry),
+		.skip = first,
+		.left = count,
+	};
+}
+
+/* The next pages, contiguous in memory. False at the end. */
+static bool walk_next(struct walk *walk, unsigned long *pfn, unsigned long *pages)
+{
+	while (walk->left && !list_entry_is_head(walk->chunk, &walk->runs->chunks, entry)) {
+		const struct run *run = &walk->chunk->runs[walk->index];
+
+		if (++walk->index == walk->chunk->count) {
+			walk->chunk = list_next_entry(walk->chunk, entry);
+			walk->index = 0;
+		}
+		if (walk->skip >= run->pages) {
+			walk->skip -= run->pages;
+			continue;
+		}
+		*pfn = run->pfn + walk->skip;
+		*pages = min_t(unsigned long, run->pages - walk->skip, walk->left);
+		walk->skip = 0;
+		walk->left -= *pages;
+		return true;
+	}
+	return false;
+}
+
+int weir_runs_map(const struct weir_runs *runs, unsigned long first, unsigned long count,
+		  struct iommu_domain *domain, u64 iova, int protection, bool single_pages)
 {
 	struct mapper mapper = { .domain = domain, .protection = protection, .iova = iova };
-	const struct run_chunk *chunk;
-	unsigned int i;
+	unsigned long pfn, pages;
+	struct walk walk;
 	int rc = 0;
 
-	mapper.capacity = min_t(unsigned long, runs->count, SEGMENTS_MAX);
+	mapper.capacity = min3(runs->count, count, (unsigned long)SEGMENTS_MAX);
 	mapper.table = kmalloc_array(mapper.capacity, sizeof(*mapper.table), GFP_KERNEL);
 	if (!mapper.table)
 		return -ENOMEM;
 	sg_init_table(mapper.table, mapper.capacity);
 
-	list_for_each_entry(chunk, &runs->chunks, entry) {
-		for (i = 0; i < chunk->count && !rc; i++)
-			rc = single_pages ? map_single_pages(&mapper, &chunk->runs[i])
-					  : mapper_add(&mapper, &chunk->runs[i]);
-		if (rc)
-			break;
-	}
+	walk_begin(&walk, runs, first, count);
+	while (!rc && walk_next(&walk, &pfn, &pages))
+		rc = single_pages ? map_single_pages(&mapper, pfn, pages)
+				  : mapper_add(&mapper, pfn, pages);
 	if (!rc)
 		rc = mapper_flush(&mapper);
 	if (rc && mapper.iova > iova)
@@ -244,26 +283,122 @@ static void unmap_pages(struct iommu_domain *domain, u64 iova, unsigned long pag
 	cond_resched();
 }
 
-void weir_runs_unmap(const struct weir_runs *runs, struct iommu_domain *domain, u64 iova)
+void weir_runs_unmap(const struct weir_runs *runs, unsigned long first, unsigned long count,
+		     struct iommu_domain *domain, u64 iova)
 {
-	unsigned long pages = 0, end_pfn = 0;
+	unsigned long waiting = 0, end_pfn = 0, pfn, pages;
+	struct walk walk;
+
+	walk_begin(&walk, runs, first, count);
+	while (walk_next(&walk, &pfn, &pages)) {
+		/* Between neighbours in memory there may be an IOMMU entry. */
+		if (waiting >= PAGES_AT_ONCE && pfn != end_pfn) {
+			unmap_pages(domain, iova, waiting);
+			iova += (u64)waiting << PAGE_SHIFT;
+			waiting = 0;
+		}
+		waiting += pages;
+		end_pfn = pfn + pages;
+	}
+	if (waiting)
+		unmap_pages(domain, iova, waiting);
+}
+
+/* How many pages of a run stay before a cut that is wanted after some of them. */
+static unsigned long cut_run(const struct run *run, unsigned long pages, enum weir_runs_cut cut)
+{
+	unsigned long in_folio, behind;
+	struct folio *folio;
+	struct page *page;
+
+	if (run->pins == WEIR_RUN_PINS_PAGES || !pages)
+		return pages;
+	page = pfn_to_page(run->pfn + pages);
+	folio = page_folio(page);
+	in_folio = folio_page_idx(folio, page);
+	if (!in_folio)
+		return pages;
+	if (cut == WEIR_RUNS_CUT_HIGH)
+		return pages - min(in_folio, pages);
+	behind = pages + folio_nr_pages(folio) - in_folio;
+	return min_t(unsigned long, behind, run->pages);
+}
+
+/* The rest of a chunk, from the pages of its run index on, becomes a chunk of its own. */
+static int cut_chunk(struct run_chunk *chunk, unsigned int index, unsigned long pages,
+		     struct weir_runs *rest)
+{
+	unsigned int count = chunk->count - index;
+	struct run_chunk *behind;
+
+	behind = kmalloc(struct_size(behind, runs, count), GFP_KERNEL_ACCOUNT);
+	if (!behind)
+		return -ENOMEM;
+	behind->count = count;
+	behind->capacity = count;
+	memcpy(behind->runs, &chunk->runs[index], count * sizeof(*behind->runs));
+	behind->runs[0].pfn += pages;
+	behind->runs[0].pages -= pages;
+	chunk->runs[index].pages = pages;
+	chunk->count = index + (pages > 0);
+	list_add(&behind->entry, &rest->chunks);
+	return 0;
+}
+
+static unsigned long count_runs(const struct weir_runs *runs)
+{
 	const struct run_chunk *chunk;
+	unsigned long count = 0;
+
+	list_for_each_entry(chunk, &runs->chunks, entry)
+		count += chunk->count;
+	return count;
+}
+
+long weir_runs_cut(struct weir_runs *runs, unsigned long low, unsigned long high,
+		   enum weir_runs_cut cut, struct weir_runs *rest)
+{
+	const unsigned long at = cut == WEIR_RUNS_CUT_LOW ? low : high;
+	unsigned long before = 0, stay;
+	struct run_chunk *chunk;
+	LIST_HEAD(staying);
 	unsigned int i;
+	int rc;
 
 	list_for_each_entry(chunk, &runs->chunks, entry) {
 		for (i = 0; i < chunk->count; i++) {
-			const struct run *run = &chunk->runs[i];
-
-			/* Between neighbours in memory there may be an IOMMU entry. */
-			if (pages >= PAGES_AT_ONCE && run->pfn != end_pfn) {
-				unmap_pages(domain, iova, pages);
-				iova += (u64)pages << PAGE_SHIFT;
-				pages = 0;
-			}
-			pages += run->pages;
-			end_pfn = run->pfn + run->pages;
+			if (at - before < chunk->runs[i].pages)
+				goto found;
+			before += chunk->runs[i].pages;
 		}
 	}
-	if (pages)
-		unmap_pages(domain, iova, pages);
+	return before;
+
+found:
+	stay = cut_run(&chunk->runs[i], at - before, cut);
+	before += stay;
+	if (!before || before < low || before > high)
+		return 0;
+	if (stay == chunk->runs[i].pages) {
+		/* Behind the whole run; perhaps there is nothing more. */
+		i++;
+		stay = 0;
+	}
+	list_cut_position(&staying, &runs->chunks, &chunk->entry);
+	list_splice_init(&runs->chunks, &rest->chunks);
+	list_splice(&staying, &runs->chunks);
+	if (i < chunk->count) {
+		rc = cut_chunk(chunk, i, stay, rest);
+		if (rc) {
+			list_splice_tail_init(&rest->chunks, &runs->chunks);
+			return rc;
+		}
+		if (!chunk->count) {
+			list_del(&chunk->entry);
+			kfree(chunk);
+		}
+	}
+	rest->count = count_runs(rest);
+	runs->count = count_runs(runs);
+	return before;
 }

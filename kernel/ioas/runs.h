@@ -44,14 +44,26 @@ int weir_runs_add(struct weir_runs *runs, unsigned long pfn, unsigned long pages
 void weir_runs_unpin(struct weir_runs *runs, bool dirty);
 
 /*
- * Maps all runs one behind the other from iova on, protection as for iommu_map(). single_pages: no
- * IOMMU entry is larger than a page. On failure nothing is mapped: -ENOMEM, or what the IOMMU's
- * driver says.
+ * Maps pages of the list, from the first on as many as count says, one behind the other from iova
+ * on; protection as for iommu_map(). single_pages: no IOMMU entry is larger than a page. On failure
+ * nothing is mapped: -ENOMEM, or what the IOMMU's driver says.
  */
-int weir_runs_map(const struct weir_runs *runs, struct iommu_domain *domain, u64 iova,
-		  int protection, bool single_pages);
+int weir_runs_map(const struct weir_runs *runs, unsigned long first, unsigned long count,
+		  struct iommu_domain *domain, u64 iova, int protection, bool single_pages);
 
-/* Undoes weir_runs_map(): devices reach none of it when this returns. */
-void weir_runs_unmap(const struct weir_runs *runs, struct iommu_domain *domain, u64 iova);
+/* Undoes weir_runs_map(), of the same pages: devices reach none of it when this returns. */
+void weir_runs_unmap(const struct weir_runs *runs, unsigned long first, unsigned long count,
+		     struct iommu_domain *domain, u64 iova);
+
+/* Where of a range a list is to be cut. */
+enum weir_runs_cut { WEIR_RUNS_CUT_LOW, WEIR_RUNS_CUT_HIGH };
+
+/*
+ * Cuts a list in two, before one of the pages from low to high, as low or as high as can be: where a
+ * pin holds the pages on both sides it cannot. What is behind the cut goes to rest, which is empty
+ * before. Returns how many pages stay. 0, all of them, and -ENOMEM: nothing is cut.
+ */
+long weir_runs_cut(struct weir_runs *runs, unsigned long low, unsigned long high,
+		   enum weir_runs_cut cut, struct weir_runs *rest);
 
 #endif

@@ -97,16 +97,16 @@ static void bar_notify(struct weir_bar_importer *importer, const struct weir_bar
 	mutex_unlock(&source->lock);
 }
 
-static int bar_map(struct weir_source *base, struct iommu_domain *domain, u64 iova)
+static int bar_map(struct weir_area *area, struct iommu_domain *domain, bool single_pages)
 {
-	struct bar_source *source = container_of(base, struct bar_source, source);
+	struct bar_source *source = container_of(area->source, struct bar_source, source);
 	struct bar_mapping *mapping = kzalloc(sizeof(*mapping), GFP_KERNEL_ACCOUNT);
 	int rc = 0;
 
 	if (!mapping)
 		return -ENOMEM;
 	mapping->domain = domain;
-	mapping->iova = iova;
+	mapping->iova = area->node.start;
 
 	mutex_lock(&source->lock);
 	if (!source->revoked)
@@ -119,14 +119,14 @@ static int bar_map(struct weir_source *base, struct iommu_domain *domain, u64 io
 	return rc;
 }
 
-static void bar_unmap(struct weir_source *base, struct iommu_domain *domain, u64 iova)
+static void bar_unmap(struct weir_area *area, struct iommu_domain *domain)
 {
-	struct bar_source *source = container_of(base, struct bar_source, source);
+	struct bar_source *source = container_of(area->source, struct bar_source, source);
 	struct bar_mapping *mapping;
 
 	mutex_lock(&source->lock);
 	list_for_each_entry(mapping, &source->mappings, entry) {
-		if (mapping->domain == domain && mapping->iova == iova) {
+		if (mapping->domain == domain && mapping->iova == area->node.start) {
 			bar_unmap_from(weir_bar_of(source->buffer), mapping);
 			list_del(&mapping->entry);
 			kfree(mapping);
@@ -163,7 +163,7 @@ static struct weir_source *source_of_buffer(struct dma_buf *buffer, unsigned int
 		dma_buf_put(buffer);
 		return ERR_PTR(-ENOMEM);
 	}
-	source->source.ops = &bar_ops;
+	weir_source_init(&source->source, &bar_ops, protection & WEIR_IOAS_WRITE);
 	source->importer.notify = bar_notify;
 	source->buffer = buffer;
 	source->protection = weir_iommu_protection(protection) | IOMMU_MMIO;

@@ -3,40 +3,23 @@
  * Memory of a process as a source.
  *
  * It belongs to the process that mapped it, whatever becomes of that one. Its mm is held as a
- * structure (mmgrab()): pages stay pinned, and can be uncharged, when the process has gone or runs
- * another program; and no memory is kept alive but what is pinned.
+ * structure (by the charge): pages stay pinned, and can be uncharged, when the process has gone or
+ * runs another program; and no memory is kept alive but what is pinned.
  */
-#include <linux/capability.h>
 #include <linux/hugetlb.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
-#include <linux/sched/task.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include "compat/compat.h"
-#include "core/lock.h"
-#include "ioas/private.h"
-#include "ioas/runs.h"
+#include "ioas/pages.h"
 
-struct user_source {
-	struct weir_source source;
-
-	/* Constant. */
-	struct mm_struct *mm;
-	/* Whose limit counts. */
-	struct task_struct *task;
-	bool may_lock;
-	bool no_huge_pages;
+struct user_pages {
+	struct weir_pages pages;
+	/* Of page 0; constant. */
 	unsigned long address;
-	unsigned long pages;
-	unsigned int protection;
-
-	/* [7] guards what follows: pages are pinned while it is mapped somewhere. */
-	struct mutex lock;
-	unsigned int mappings;
-	struct weir_runs runs;
 };
 
 /* Pages that are pinned by one call: as many as a page holds pointers to. */
@@ -46,7 +29,8 @@ struct user_source {
 #define BATCH_FOLIOS 32
 
 struct pinner {
-	struct user_source *source;
+	struct mm_struct *mm;
+	struct weir_runs *runs;
 	unsigned int flags;
 	/* Not the caller's memory. */
 	bool remote;
@@ -79,16 +63,15 @@ static int pin_folios(struct pinner *pinner, struct vm_area_struct *vma)
 		unsigned long pages;
 		int rc;
 
-		if (weir_compat_pin_remote(pinner->source->mm, pinner->address, 1, pinner->flags,
-					   &page) != 1) {
+		if (weir_compat_pin_remote(pinner->mm, pinner->address, 1, pinner->flags, &page) !=
+		    1) {
 			pinner->plain_until = pinner->address + PAGE_SIZE;
 			return 0;
 		}
 		folio = page_folio(page);
 		pages = folio_nr_pages(folio) - folio_page_idx(folio, page);
 		pages = min(pages, pinner->left);
-		rc = weir_runs_add(&pinner->source->runs, page_to_pfn(page), pages,
-				   WEIR_RUN_PINS_FOLIOS);
+		rc = weir_runs_add(pinner->runs, page_to_pfn(page), pages, WEIR_RUN_PINS_FOLIOS);
 		if (rc) {
 			unpin_user_page(page);
 			return rc;
@@ -101,7 +84,7 @@ static int pin_folios(struct pinner *pinner, struct vm_area_struct *vma)
 /* Pins what is at the address, if it is of hugetlb. Else it notes how far it is not. */
 static int pin_huge_pages(struct pinner *pinner)
 {
-	struct mm_struct *mm = pinner->source->mm;
+	struct mm_struct *mm = pinner->mm;
 	struct vm_area_struct *vma;
 	int rc = 0;
 
@@ -131,7 +114,7 @@ static int add_batch(struct pinner *pinner, unsigned long count)
 		for (run = 1; i + run < count; run++)
 			if (page_to_pfn(pinner->batch[i + run]) != pfn + run)
 				break;
-		rc = weir_runs_add(&pinner->source->runs, pfn, run, WEIR_RUN_PINS_PAGES);
+		rc = weir_runs_add(pinner->runs, pfn, run, WEIR_RUN_PINS_PAGES);
 		if (rc) {
 			unpin_user_pages(pinner->batch + i, count - i);
 			return rc;
@@ -145,7 +128,7 @@ static int pin_pages(struct pinner *pinner)
 {
 	unsigned long end = pinner->plain_until & PAGE_MASK;
 	unsigned long count = min_t(unsigned long, pinner->left, BATCH_PAGES);
-	struct mm_struct *mm = pinner->source->mm;
+	struct mm_struct *mm = pinner->mm;
 	long pinned;
 
 	/* Before a hugetlb mapping, perhaps. */
@@ -184,137 +167,54 @@ static int pin_all(struct pinner *pinner)
 	return 0;
 }
 
-/* [7] is held. */
-static int source_pin(struct user_source *source)
+static int user_pin(struct weir_pages *pages, unsigned long first, unsigned long count,
+		    struct weir_runs *runs)
 {
+	struct user_pages *user = container_of(pages, struct user_pages, pages);
+	struct mm_struct *mm = pages->charge.mm;
 	struct pinner pinner = {
-		.source = source,
-		.flags = FOLL_LONGTERM | (source->protection & WEIR_IOAS_WRITE ? FOLL_WRITE : 0),
-		.remote = source->mm != current->mm,
-		.address = source->address,
-		.left = source->pages,
+		.mm = mm,
+		.runs = runs,
+		.flags = FOLL_LONGTERM | (pages->source.writable ? FOLL_WRITE : 0),
+		.remote = mm != current->mm,
+		.address = user->address + (first << PAGE_SHIFT),
+		.left = count,
 	};
-	int rc;
+	int rc = -EFAULT;
 
 	pinner.batch = (struct page **)__get_free_page(GFP_KERNEL);
 	if (!pinner.batch)
 		return -ENOMEM;
-	rc = -EFAULT;
-	if (pinner.remote && !mmget_not_zero(source->mm))
+	if (pinner.remote && !mmget_not_zero(mm))
 		goto free;
 	rc = pin_all(&pinner);
-	if (rc)
-		weir_runs_unpin(&source->runs, false);
 	if (pinner.remote)
 		/* Not here, if this is the last: it could take long. */
-		mmput_async(source->mm);
+		mmput_async(mm);
 
 free:
 	free_page((unsigned long)pinner.batch);
 	return rc;
 }
 
-static int source_charge(struct user_source *source)
+static void user_release(struct weir_pages *pages)
 {
-	int rc;
-
-	if (mmap_write_lock_killable(source->mm))
-		return -EINTR;
-	rc = __account_locked_vm(source->mm, source->pages, true, source->task, source->may_lock);
-	mmap_write_unlock(source->mm);
-	return rc;
+	kfree(container_of(pages, struct user_pages, pages));
 }
 
-static void source_uncharge(struct user_source *source)
-{
-	mmap_write_lock(source->mm);
-	__account_locked_vm(source->mm, source->pages, false, source->task, source->may_lock);
-	mmap_write_unlock(source->mm);
-}
-
-static void source_give_back(struct user_source *source)
-{
-	weir_runs_unpin(&source->runs, source->protection & WEIR_IOAS_WRITE);
-	source_uncharge(source);
-}
-
-static int user_map(struct weir_source *base, struct iommu_domain *domain, u64 iova)
-{
-	struct user_source *source = container_of(base, struct user_source, source);
-	int rc = 0;
-
-	mutex_lock(&source->lock);
-	if (!source->mappings) {
-		rc = source_charge(source);
-		if (rc)
-			goto unlock;
-		rc = source_pin(source);
-		if (rc) {
-			source_uncharge(source);
-			goto unlock;
-		}
-	}
-	rc = weir_runs_map(&source->runs, domain, iova,
-			   weir_iommu_protection(source->protection) | IOMMU_CACHE,
-			   source->no_huge_pages);
-	if (!rc)
-		source->mappings++;
-	else if (!source->mappings)
-		source_give_back(source);
-
-unlock:
-	mutex_unlock(&source->lock);
-	return rc;
-}
-
-static void user_unmap(struct weir_source *base, struct iommu_domain *domain, u64 iova)
-{
-	struct user_source *source = container_of(base, struct user_source, source);
-
-	mutex_lock(&source->lock);
-	weir_runs_unmap(&source->runs, domain, iova);
-	if (!--source->mappings)
-		source_give_back(source);
-	mutex_unlock(&source->lock);
-}
-
-static void user_release(struct weir_source *base)
-{
-	struct user_source *source = container_of(base, struct user_source, source);
-
-	WARN_ON(source->mappings);
-	put_task_struct(source->task);
-	mmdrop(source->mm);
-	mutex_destroy(&source->lock);
-	kfree(source);
-}
-
-static const struct weir_source_ops user_ops = {
-	.map = user_map,
-	.unmap = user_unmap,
+static const struct weir_pages_ops user_ops = {
+	.pin = user_pin,
 	.release = user_release,
 };
 
-struct weir_source *weir_source_user(unsigned long address, u64 length, unsigned int protection,
-				     bool no_huge_pages)
+struct weir_source *weir_source_user(unsigned long address, bool writable,
+				     enum weir_ioas_accounting accounting)
 {
-	struct user_source *source = kzalloc(sizeof(*source), GFP_KERNEL_ACCOUNT);
+	struct user_pages *user = kzalloc(sizeof(*user), GFP_KERNEL_ACCOUNT);
 
-	if (!source)
+	if (!user)
 		return ERR_PTR(-ENOMEM);
-	source->source.ops = &user_ops;
-	source->mm = current->mm;
-	mmgrab(source->mm);
-	/* Of the threads it is the one that is there longest. */
-	source->task = get_task_struct(current->group_leader);
-	source->may_lock = capable(CAP_IPC_LOCK);
-	source->no_huge_pages = no_huge_pages;
-	source->address = untagged_addr(address);
-	source->pages = length >> PAGE_SHIFT;
-	source->protection = protection;
-	/* Another class than that of BARs: see kernel/README.md. */
-	mutex_init(&source->lock);
-	weir_lock_name(&source->lock, "user_source.lock");
-	weir_runs_init(&source->runs);
-	return &source->source;
+	weir_pages_init(&user->pages, &user_ops, writable, accounting);
+	user->address = untagged_addr(address) & PAGE_MASK;
+	return &user->pages.source;
 }

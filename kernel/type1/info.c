@@ -58,7 +58,7 @@ static int capabilities_make(struct weir_ioas *ioas, struct capabilities *capabi
 	} else {
 		rc = -ENOMEM;
 	}
-	kfree(ranges);
+	kvfree(ranges);
 	return rc;
 }
 

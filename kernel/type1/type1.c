@@ -112,6 +112,9 @@ static void report_conflict(const struct weir_ioas_conflict *conflict, int group
 			"group %d: the mapping %#llx-%#llx is not of whole pages of its IOMMU\n",
 			group, conflict->start, conflict->last);
 		break;
+	case WEIR_IOAS_CAUSE_ALLOWED:
+		/* Containers have no such ranges. */
+		break;
 	}
 }
 
@@ -152,7 +155,7 @@ static long type1_map(struct type1 *type1, const struct vfio_iommu_type1_dma_map
 		flags |= WEIR_IOAS_READ;
 	if (map.flags & VFIO_DMA_MAP_FLAG_WRITE)
 		flags |= WEIR_IOAS_WRITE;
-	return weir_ioas_map_user(type1->ioas, map.iova, map.size, map.vaddr, flags);
+	return weir_ioas_map_user(type1->ioas, &map.iova, map.size, map.vaddr, flags);
 }
 
 static long type1_unmap(struct type1 *type1, struct vfio_iommu_type1_dma_unmap __user *argument)

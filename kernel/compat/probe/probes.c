@@ -126,3 +126,12 @@ struct msi_map probe(struct pci_dev *pdev)
 	return pci_msix_alloc_irq_at(pdev, 0, NULL);
 }
 #endif
+
+/* Folios of a file can be pinned without mapping it. */
+#ifdef PROBE_MEMFD_PIN_FOLIOS
+#include <linux/mm.h>
+long probe(struct file *file, struct folio **folios, pgoff_t *offset)
+{
+	return memfd_pin_folios(file, 0, PAGE_SIZE - 1, folios, 1, offset);
+}
+#endif

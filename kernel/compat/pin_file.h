@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Pinning pages of a file of memory, which no process need have mapped. */
+#ifndef WEIR_COMPAT_PIN_FILE_H
+#define WEIR_COMPAT_PIN_FILE_H
+
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/hugetlb.h>
+#include <linux/magic.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/pagemap.h>
+#include <linux/sched.h>
+#include <linux/shmem_fs.h>
+
+#include "compat/compat.h"
+
+/* F_SEAL_... of a tmpfs or a hugetlbfs file. */
+static inline unsigned int weir_compat_seals(const struct file *file)
+{
+	struct inode *inode = file_inode(file);
+
+#ifdef CONFIG_HUGETLBFS
+	if (inode->i_sb->s_magic == HUGETLBFS_MAGIC)
+		return HUGETLBFS_I(inode)->seals;
+#endif
+	return SHMEM_I(inode)->seals;
+}
+
+#if !WEIR_HAVE_MEMFD_PIN_FOLIOS
+/* Of each folio one pin is kept. How many there are. */
+static inline long weir_compat_keep_folios(struct page **pages, long count)
+{
+	struct folio **folios = (struct folio **)pages;
+	long i, kept = 0;
+
+	for (i = 0; i < count; i++) {
+		struct folio *folio = page_folio(pages[i]);
+
+		if (kept && folios[kept - 1] == folio)
+			unpin_user_page(pages[i]);
+		else
+			folios[kept++] = folio;
+	}
+	return kept;
+}
+
+/* Whether all are the file's: another thread may have mapped something else meanwhile. */
+static inline bool weir_compat_are_of(const struct file *file, struct page **pages, long count)
+{
+	long i;
+
+	for (i = 0; i < count; i++)
+		if (page_folio(pages[i])->mapping != file->f_mapping)
+			return false;
+	return true;
+}
+#endif
+
+/*
+ * Pins folios of a tmpfs or a hugetlbfs file for long, those of some of its pages from index on,
+ * with one pin each, to be given back by unpin_user_page() of any page of theirs. Takes the caller's
+ * mmap_lock. The number of folios, at least 1; *skip is the page of the first that index is. -EINVAL:
+ * the file ends before; -ENOMEM, -EFAULT...
+ *
+ * Where the kernel cannot do it by itself, the file is mapped by the caller for a moment.
+ */
+static inline long weir_compat_pin_file(struct file *file, pgoff_t index, unsigned long pages,
+					bool writable, struct folio **folios, unsigned int max,
+					unsigned long *skip)
+{
+	const struct inode *inode = file_inode(file);
+	/* A page that the file ends in is none of it. */
+	const unsigned long all = i_size_read(inode) >> PAGE_SHIFT;
+#if WEIR_HAVE_MEMFD_PIN_FOLIOS
+	pgoff_t offset;
+	long count;
+
+	if (index >= all || pages > all - index)
+		return -EINVAL;
+	count = memfd_pin_folios(file, (loff_t)index << PAGE_SHIFT,
+				 ((loff_t)(index + pages) << PAGE_SHIFT) - 1, folios, max, &offset);
+	*skip = offset >> PAGE_SHIFT;
+	return count;
+#else
+	const unsigned long block = inode->i_sb->s_magic == HUGETLBFS_MAGIC
+					    ? inode->i_sb->s_blocksize >> PAGE_SHIFT
+					    : 1;
+	const unsigned int flags = FOLL_LONGTERM | (writable ? FOLL_WRITE : 0);
+	unsigned long address, length, want;
+	struct page **array = (struct page **)folios;
+	long count;
+
+	if (index >= all || pages > all - index)
+		return -EINVAL;
+	*skip = index % block;
+	/* A huge page is pinned by one of its pages. */
+	want = block > 1 ? 1 : min_t(unsigned long, pages, max);
+	length = (block > 1 ? block : want) << PAGE_SHIFT;
+	address = vm_mmap(file, 0, length, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED,
+			  (index - *skip) << PAGE_SHIFT);
+	if (IS_ERR_VALUE(address))
+		return (long)address;
+	count = pin_user_pages_fast(address + (*skip << PAGE_SHIFT), want, flags, array);
+	vm_munmap(address, length);
+	if (count <= 0)
+		return count;
+	if (!weir_compat_are_of(file, array, count)) {
+		unpin_user_pages(array, count);
+		return -EFAULT;
+	}
+	if (block == 1)
+		*skip = folio_page_idx(page_folio(array[0]), array[0]);
+	return weir_compat_keep_folios(array, count);
+#endif
+}
+
+#endif
