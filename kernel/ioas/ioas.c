@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Address spaces as such: their begin, their end, and what can be asked of them. */
-#include <linux/module.h>
+#include <linux/export.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 
-#include "compat/compat.h"
 #include "core/lock.h"
 #include "ioas/private.h"
 
@@ -168,8 +167,3 @@ unlock:
 	up_write(&ioas->domains_lock);
 	return rc;
 }
-
-MODULE_DESCRIPTION("Weir: I/O address spaces");
-MODULE_AUTHOR("The Weir authors");
-MODULE_LICENSE("GPL");
-WEIR_IMPORT_NS(DMA_BUF);

@@ -12,12 +12,10 @@
 #include <linux/printk.h>
 #include <linux/ratelimit.h>
 #include <linux/slab.h>
-#include <linux/stddef.h>
-#include <linux/uaccess.h>
 
 #include "core/backend.h"
 #include "ioas/ioas.h"
-#include "type1/private.h"
+#include "ioas/type1.h"
 #include "uapi/weir/vfio.h"
 
 static bool allow_unsafe_interrupts;
@@ -140,46 +138,6 @@ static void type1_detach_group(void *data, struct iommu_group *group)
 	weir_ioas_detach_group(type1->ioas, group);
 }
 
-static long type1_map(struct type1 *type1, const struct vfio_iommu_type1_dma_map __user *argument)
-{
-	const u32 known = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE;
-	const size_t size = offsetofend(struct vfio_iommu_type1_dma_map, size);
-	struct vfio_iommu_type1_dma_map map;
-	unsigned int flags = WEIR_IOAS_MAP_BARS;
-
-	if (copy_from_user(&map, argument, size))
-		return -EFAULT;
-	if (map.argsz < size || map.flags & ~known)
-		return -EINVAL;
-	if (map.flags & VFIO_DMA_MAP_FLAG_READ)
-		flags |= WEIR_IOAS_READ;
-	if (map.flags & VFIO_DMA_MAP_FLAG_WRITE)
-		flags |= WEIR_IOAS_WRITE;
-	return weir_ioas_map_user(type1->ioas, &map.iova, map.size, map.vaddr, flags);
-}
-
-static long type1_unmap(struct type1 *type1, struct vfio_iommu_type1_dma_unmap __user *argument)
-{
-	const size_t size = offsetofend(struct vfio_iommu_type1_dma_unmap, size);
-	enum weir_ioas_unmap_rule rule = type1->unmap_rule;
-	struct vfio_iommu_type1_dma_unmap unmap;
-	int rc;
-
-	if (copy_from_user(&unmap, argument, size))
-		return -EFAULT;
-	if (unmap.argsz < size || unmap.flags & ~VFIO_DMA_UNMAP_FLAG_ALL)
-		return -EINVAL;
-	if (unmap.flags & VFIO_DMA_UNMAP_FLAG_ALL) {
-		if (unmap.iova || unmap.size)
-			return -EINVAL;
-		rule = WEIR_IOAS_UNMAP_ALL;
-	}
-	rc = weir_ioas_unmap(type1->ioas, unmap.iova, unmap.size, rule, &unmap.size);
-	if (rc)
-		return rc;
-	return copy_to_user(argument, &unmap, size) ? -EFAULT : 0;
-}
-
 static long type1_ioctl(void *data, unsigned int command, unsigned long argument)
 {
 	struct type1 *type1 = data;
@@ -189,9 +147,9 @@ static long type1_ioctl(void *data, unsigned int command, unsigned long argument
 	case VFIO_IOMMU_GET_INFO:
 		return weir_type1_get_info(type1->ioas, user);
 	case VFIO_IOMMU_MAP_DMA:
-		return type1_map(type1, user);
+		return weir_type1_map(type1->ioas, user, WEIR_IOAS_MAP_BARS);
 	case VFIO_IOMMU_UNMAP_DMA:
-		return type1_unmap(type1, user);
+		return weir_type1_unmap(type1->ioas, user, type1->unmap_rule);
 	default:
 		return -ENOTTY;
 	}

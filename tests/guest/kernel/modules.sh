@@ -8,6 +8,7 @@
 load_modules() {
   local module
   if [[ $1 == in-tree ]]; then
+    modprobe -q iommufd || true # only some kernels have it
     modprobe -a vfio vfio_iommu_type1 vfio-pci
     return
   fi

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* VFIO_IOMMU_GET_INFO: page sizes, and behind them a chain of capabilities. */
+#include <linux/export.h>
 #include <linux/minmax.h>
 #include <linux/overflow.h>
 #include <linux/slab.h>
 #include <linux/stddef.h>
 #include <linux/uaccess.h>
 
-#include "ioas/ioas.h"
-#include "type1/private.h"
+#include "ioas/type1.h"
 #include "uapi/weir/vfio.h"
 
 /* Every capability begins where 64-bit numbers may. */
@@ -63,18 +63,21 @@ static int capabilities_make(struct weir_ioas *ioas, struct capabilities *capabi
 }
 
 /* What fits into the caller's structure is given; else argsz says what all of it would take. */
-long weir_type1_get_info(struct weir_ioas *ioas, struct vfio_iommu_type1_info __user *argument)
+long weir_type1_get_info(struct weir_ioas *ioas, void __user *argument)
 {
+	struct vfio_iommu_type1_info __user *user = argument;
 	const size_t shortest = offsetofend(struct vfio_iommu_type1_info, iova_pgsizes);
 	struct vfio_iommu_type1_info info = { .flags = VFIO_IOMMU_INFO_PGSIZES };
 	struct capabilities capabilities;
 	size_t size;
 	long rc;
 
-	if (get_user(info.argsz, &argument->argsz))
+	if (get_user(info.argsz, &user->argsz))
 		return -EFAULT;
 	if (info.argsz < shortest)
 		return -EINVAL;
+	if (!ioas)
+		return -ENODEV;
 	size = min_t(size_t, info.argsz, sizeof(info));
 
 	rc = capabilities_make(ioas, &capabilities);
@@ -86,11 +89,12 @@ long weir_type1_get_info(struct weir_ioas *ioas, struct vfio_iommu_type1_info __
 		info.argsz = sizeof(info) + capabilities.size;
 	} else {
 		info.cap_offset = sizeof(info);
-		if (copy_to_user(argument + 1, capabilities.data, capabilities.size))
+		if (copy_to_user(user + 1, capabilities.data, capabilities.size))
 			rc = -EFAULT;
 	}
 	kfree(capabilities.data);
-	if (!rc && copy_to_user(argument, &info, size))
+	if (!rc && copy_to_user(user, &info, size))
 		rc = -EFAULT;
 	return rc;
 }
+EXPORT_SYMBOL_GPL(weir_type1_get_info);
