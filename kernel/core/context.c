@@ -49,6 +49,13 @@ bool weir_context_hold(struct weir_held_context *held, struct file *file)
 	return context;
 }
 
+void weir_context_hold_again(struct weir_held_context *held, const struct weir_held_context *other)
+{
+	*held = *other;
+	__module_get(held->ops->owner);
+	get_file(held->file);
+}
+
 void weir_context_let_go(struct weir_held_context *held)
 {
 	const struct weir_context_ops *ops = held->ops;

@@ -5,6 +5,7 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 
+#include "compat/compat.h"
 #include "core/device.h"
 #include "core/private.h"
 
@@ -13,8 +14,14 @@
 
 static DEFINE_IDA(indexes);
 
+static char *device_devnode(weir_devnode_device *dev, umode_t *mode)
+{
+	return kasprintf(GFP_KERNEL, "vfio/devices/%s", dev_name(dev));
+}
+
 static struct class device_class = {
 	.name = "vfio-dev",
+	.devnode = device_devnode,
 };
 
 static void device_release(struct device *dev)
@@ -41,7 +48,7 @@ void *weir_device_alloc_size(size_t size, struct device *parent, const struct we
 	device->ops = ops;
 	init_completion(&device->unused);
 
-	device->index = ida_alloc(&indexes, GFP_KERNEL);
+	device->index = ida_alloc_max(&indexes, MINORMASK, GFP_KERNEL);
 	if (device->index < 0) {
 		rc = device->index;
 		goto free_device;
@@ -61,7 +68,11 @@ void *weir_device_alloc_size(size_t size, struct device *parent, const struct we
 	device_initialize(&device->dev);
 	device->dev.parent = parent;
 	device->dev.class = &device_class;
+	device->dev.devt = weir_cdev_number(device);
 	device->dev.release = device_release;
+	cdev_init(&device->cdev, &weir_device_fops);
+	/* A file of the node can be what holds the device last. */
+	device->cdev.owner = ops->owner;
 	return device;
 
 free_inode:
@@ -73,40 +84,6 @@ free_device:
 	return ERR_PTR(rc);
 }
 EXPORT_SYMBOL_GPL(weir_device_alloc_size);
-
-int weir_device_register(struct weir_device *device)
-{
-	struct weir_group *group;
-	int rc;
-
-	/* User space does not know how to flush caches for a device. */
-	if (!device_iommu_capable(device->parent, IOMMU_CAP_CACHE_COHERENCY))
-		return -EINVAL;
-	if (!device->set) {
-		rc = weir_device_join_set(device, device);
-		if (rc)
-			return rc;
-	}
-	rc = dev_set_name(&device->dev, "vfio%d", device->index);
-	if (rc)
-		return rc;
-	group = weir_group_join(device->parent);
-	if (IS_ERR(group))
-		return PTR_ERR(group);
-	rc = device_add(&device->dev);
-	if (rc) {
-		weir_group_leave(group);
-		return rc;
-	}
-
-	device->group = group;
-	refcount_set(&device->users, 1);
-	mutex_lock(&group->devices_lock);
-	list_add_tail(&device->group_entry, &group->devices);
-	mutex_unlock(&group->devices_lock);
-	return 0;
-}
-EXPORT_SYMBOL_GPL(weir_device_register);
 
 struct weir_device *weir_device_use(struct weir_group *group, const char *name)
 {
@@ -137,11 +114,14 @@ void weir_device_unuse(struct weir_device *device)
 		complete(&device->unused);
 }
 
-/* Waits until nobody has the device open, and asks whoever has. */
+/* Lets nobody open the device by its node, waits until nobody has it open, asks whoever has. */
 static void device_reclaim(struct weir_device *device)
 {
 	unsigned int count;
 
+	mutex_lock(&device->group->lock);
+	device->going = true;
+	mutex_unlock(&device->group->lock);
 	weir_device_unuse(device);
 	for (count = 0; !try_wait_for_completion(&device->unused); count++) {
 		if (device->ops->request)
@@ -156,6 +136,45 @@ static void device_reclaim(struct weir_device *device)
 	}
 }
 
+int weir_device_register(struct weir_device *device)
+{
+	struct weir_group *group;
+	int rc;
+
+	/* User space does not know how to flush caches for a device. */
+	if (!device_iommu_capable(device->parent, IOMMU_CAP_CACHE_COHERENCY))
+		return -EINVAL;
+	if (!device->set) {
+		rc = weir_device_join_set(device, device);
+		if (rc)
+			return rc;
+	}
+	rc = dev_set_name(&device->dev, "vfio%d", device->index);
+	if (rc)
+		return rc;
+	group = weir_group_join(device->parent);
+	if (IS_ERR(group))
+		return PTR_ERR(group);
+
+	mutex_lock(&device->set->lock);
+	device->group = group;
+	mutex_unlock(&device->set->lock);
+	refcount_set(&device->users, 1);
+	/* It can be opened before this returns. */
+	rc = cdev_device_add(&device->cdev, &device->dev);
+	if (rc) {
+		device_reclaim(device);
+		weir_device_leave_set(device);
+		weir_group_leave(group);
+		return rc;
+	}
+	mutex_lock(&group->devices_lock);
+	list_add_tail(&device->group_entry, &group->devices);
+	mutex_unlock(&group->devices_lock);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(weir_device_register);
+
 void weir_device_unregister(struct weir_device *device)
 {
 	struct weir_group *group = device->group;
@@ -163,9 +182,9 @@ void weir_device_unregister(struct weir_device *device)
 	mutex_lock(&group->devices_lock);
 	list_del(&device->group_entry);
 	mutex_unlock(&group->devices_lock);
+	cdev_device_del(&device->cdev, &device->dev);
 
 	device_reclaim(device);
-	device_del(&device->dev);
 	weir_device_leave_set(device);
 	weir_group_leave(group);
 }
@@ -173,11 +192,19 @@ EXPORT_SYMBOL_GPL(weir_device_unregister);
 
 int weir_devices_init(void)
 {
-	return class_register(&device_class);
+	int rc = class_register(&device_class);
+
+	if (rc)
+		return rc;
+	rc = weir_cdevs_init();
+	if (rc)
+		class_unregister(&device_class);
+	return rc;
 }
 
 void weir_devices_exit(void)
 {
+	weir_cdevs_exit();
 	class_unregister(&device_class);
 	ida_destroy(&indexes);
 }

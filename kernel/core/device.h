@@ -5,9 +5,10 @@
  * Life of a device
  *
  * - Probe: weir_device_alloc(), which calls ops->init; weir_device_join_set(); and, when all else is
- *   ready, weir_device_register(). From then on it can be opened.
- * - Open: the core makes files for it. With the first of them it calls ops->open, with the end of
- *   the last one ops->close. A VMA counts, for it holds its file.
+ *   ready, weir_device_register(). From then on it can be opened, through its group, or by its own
+ *   node, whose file can do nothing until it is bound to a context.
+ * - Open: the core makes files for it. With the first of them that can be used it calls ops->open,
+ *   with the end of the last one ops->close. A VMA counts, for it holds its file.
  * - Remove: weir_device_unregister() stops further opens, asks the users to go (ops->request) for as
  *   long as there are any, and waits for them. Then weir_device_put().
  * - End: ops->release, when the last reference is gone. Who only needs the structure, like an
@@ -20,6 +21,7 @@
 #ifndef WEIR_CORE_DEVICE_H
 #define WEIR_CORE_DEVICE_H
 
+#include <linux/cdev.h>
 #include <linux/completion.h>
 #include <linux/device.h>
 #include <linux/fs.h>
@@ -30,6 +32,8 @@
 
 struct dma_buf;
 struct inode;
+struct weir_bond;
+struct weir_context;
 struct weir_device;
 struct weir_group;
 
@@ -56,12 +60,13 @@ struct weir_device_ops {
 
 	/*
 	 * The first file is about to be made: bring the device into a state to be used. [1] of its
-	 * group and [3] are held. The group is attached to an address space already.
+	 * group and [3] are held. DMA is its user's already: the group is attached to a container's
+	 * address space, or to none yet.
 	 */
 	int (*open)(struct weir_device *device);
 	/*
 	 * The last file has gone. After this the device does no DMA, raises no interrupt, and every
-	 * buffer of its BARs is revoked for good. [1] and [3] are held; the group is attached
+	 * buffer of its BARs is revoked for good. [1] and [3] are held; what was attached is so
 	 * still, so that nothing that the device wrote late hits a page given back.
 	 */
 	void (*close)(struct weir_device *device);
@@ -133,12 +138,18 @@ struct weir_device {
 
 	/* The core's own. */
 	struct device dev;
+	struct cdev cdev;
 	struct inode *inode;
 	int index;
+	/* From weir_device_register() on for its users, and for who has the set's lock. */
 	struct weir_group *group;
 	struct list_head group_entry;
 	refcount_t users;
 	struct completion unused;
+	/* Under [1]: it can be opened no more. */
+	bool going;
+	/* Changed under [1] and the set's lock; constant while the device is open. */
+	struct weir_bond *bond;
 	/* Who opened it last: under the set's lock. */
 	char holder[TASK_COMM_LEN];
 	pid_t holder_pid;
@@ -179,8 +190,8 @@ static inline void weir_device_put(struct weir_device *device)
 int weir_device_join_set(struct weir_device *device, const void *id);
 
 /*
- * weir_device_register - lets the device be opened. With its group's first device comes the node
- * /dev/vfio/GROUP.
+ * weir_device_register - lets the device be opened. It gets the node /dev/vfio/devices/vfioN, and
+ * with its group's first device comes the node /dev/vfio/GROUP.
  *
  * A device without a set gets one of its own. -EINVAL: it has no IOMMU, or its DMA is not coherent
  * with the processors' caches; -ENOMEM, or what the driver core says. May not be called again for a
@@ -195,9 +206,22 @@ int weir_device_register(struct weir_device *device);
 void weir_device_unregister(struct weir_device *device);
 
 /*
- * weir_device_of_file - the device that a file was opened for, NULL for files of anybody else. The
- * device lives for as long as the caller holds the file.
+ * weir_device_of_file - the device that a file was opened for, NULL for files of anybody else, and
+ * for one that is parked. The device lives for as long as the caller holds the file.
  */
 struct weir_device *weir_device_of_file(const struct file *file);
+
+/*
+ * The context that an open device was bound to by its own node; NULL when it came from a group. The
+ * caller holds a file of the device.
+ */
+struct weir_context *weir_device_context(const struct weir_device *device);
+
+/*
+ * weir_context_owns_device - whether who has the context owns the device: it is bound to it, and
+ * *id is its id there, or another one of its group is, and *id is 0. [3] of the device's set is held.
+ */
+bool weir_context_owns_device(const struct weir_context *context, const struct weir_device *device,
+			      u32 *id);
 
 #endif

@@ -3,7 +3,7 @@
  * Groups: /dev/vfio/NUMBER, the smallest set of devices that the IOMMU can keep apart from others.
  * Who opens a group and puts it into a container owns the DMA of all its devices; the driver core
  * keeps host drivers away from then on (iommu_group_claim_dma_owner), so that nobody has to judge
- * drivers.
+ * drivers. Devices can be bound to contexts by their own nodes, too; then the group cannot be opened.
  *
  * A file of a device holds its group's file. Files can thus be closed in any order, and the end of
  * a group's file comes when all its devices are quiet.
@@ -51,7 +51,7 @@ static int group_open(struct inode *inode, struct file *file)
 	mutex_lock(&group->lock);
 	if (!group->iommu_group) {
 		rc = -ENODEV;
-	} else if (group->opened_file) {
+	} else if (group->opened_file || group->bonds) {
 		rc = -EBUSY;
 	} else {
 		group->opened_file = file;

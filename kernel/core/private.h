@@ -16,6 +16,10 @@
 struct file;
 struct iommu_group;
 struct weir_backend;
+struct vfio_device_attach_iommufd_pt;
+struct vfio_device_bind_iommufd;
+struct vfio_device_detach_iommufd_pt;
+struct weir_binding;
 struct weir_context;
 struct weir_context_ops;
 struct weir_device;
@@ -61,7 +65,34 @@ struct weir_group {
 	struct file *opened_file;
 	struct weir_container *container;
 	struct list_head container_entry;
+	/* From groups, not of the devices' own nodes. */
 	unsigned int device_files;
+	/*
+	 * How many of its devices are bound to a context, and to which. While its file is not open,
+	 * they are so by their own nodes. owner is also read without a lock.
+	 */
+	unsigned int bonds;
+	struct weir_context *owner;
+};
+
+/* What binds a device to a context: under [1] of its group and [3]. */
+struct weir_bond {
+	struct weir_held_context held;
+	struct weir_binding *binding;
+	/* The device's, in the context. */
+	u32 id;
+};
+
+/* A file of a device. */
+struct weir_device_file {
+	struct weir_device *device;
+	/*
+	 * Held by a file that came from a group, so that the group stays in its container until the
+	 * device is quiet. NULL for files of the device's own node.
+	 */
+	struct file *group_file;
+	/* Once true it stays so: the device is open, and this file a user of it. */
+	bool usable;
 };
 
 /* container.c: the misc device /dev/vfio/vfio. */
@@ -92,7 +123,33 @@ void weir_backend_put(struct weir_backend *backend);
  * is no context.
  */
 bool weir_context_hold(struct weir_held_context *held, struct file *file);
+/* One more of what is held already. */
+void weir_context_hold_again(struct weir_held_context *held, const struct weir_held_context *other);
 void weir_context_let_go(struct weir_held_context *held);
+
+/*
+ * bond.c: binds the device to a context, which its group's owner has; and undoes it, attached or
+ * not. [1] and [3] are held. Errors are those of weir_context_ops.bind().
+ */
+int weir_bond_make(struct weir_device *device, const struct weir_held_context *held);
+void weir_bond_end(struct weir_device *device);
+/* weir_context_ops.attach() and detach() of a device that is bound; [3] is held. */
+int weir_bond_attach(struct weir_device *device, u32 *id);
+void weir_bond_detach(struct weir_device *device);
+
+/* cdev.c: devices' own nodes. */
+int weir_cdevs_init(void);
+void weir_cdevs_exit(void);
+dev_t weir_cdev_number(const struct weir_device *device);
+int weir_cdev_open(struct inode *inode, struct file *file);
+/* Any file of a device; makes a parked one usable. */
+long weir_cdev_bind(struct weir_device_file *device_file,
+		    struct vfio_device_bind_iommufd __user *argument);
+/* Of a device that is bound by its own node. */
+long weir_cdev_attach(struct weir_device *device,
+		      struct vfio_device_attach_iommufd_pt __user *argument);
+long weir_cdev_detach(struct weir_device *device,
+		      struct vfio_device_detach_iommufd_pt __user *argument);
 
 /* group.c */
 int weir_groups_init(void);
@@ -106,16 +163,27 @@ void weir_group_leave(struct weir_group *group);
 int weir_devices_init(void);
 void weir_devices_exit(void);
 
-/* The device of the group by its name, kept registered until unuse. An ERR_PTR: -ENODEV... */
+/*
+ * The device of the group by its name, which may be opened, and is waited for until unuse. An
+ * ERR_PTR: -ENODEV...
+ */
 struct weir_device *weir_device_use(struct weir_group *group, const char *name);
 void weir_device_unuse(struct weir_device *device);
 
+/* device_file.c: of all files of devices. */
+extern const struct file_operations weir_device_fops;
 /*
- * device_file.c: a new file of a device that is in use, which the file takes over when this
- * succeeds. [1] of the group is held, whose file is open and whose container has a backend. An
- * ERR_PTR.
+ * A new file of a device that is in use, which the file takes over when this succeeds. [1] of the
+ * group is held, whose file is open and whose container has a backend. An ERR_PTR.
  */
 struct file *weir_device_file_open(struct weir_device *device);
+/*
+ * Binds a device that is in use to the context, and opens it. [1] of its group is held, whose file
+ * is not open. -EINVAL: it is open.
+ */
+int weir_device_open_by_node(struct weir_device *device, const struct weir_held_context *held);
+/* One user less of an open device, whose last one closes and unbinds it. [1] is held. */
+void weir_device_close(struct weir_device *device);
 
 /* device_set.c: does nothing for a device that is in none. */
 void weir_device_leave_set(struct weir_device *device);

@@ -45,6 +45,9 @@
 #define VFIO_DEVICE_GET_PCI_HOT_RESET_INFO _IO(VFIO_TYPE, VFIO_BASE + 12)
 #define VFIO_DEVICE_PCI_HOT_RESET _IO(VFIO_TYPE, VFIO_BASE + 13)
 #define VFIO_DEVICE_FEATURE _IO(VFIO_TYPE, VFIO_BASE + 17)
+#define VFIO_DEVICE_BIND_IOMMUFD _IO(VFIO_TYPE, VFIO_BASE + 18)
+#define VFIO_DEVICE_ATTACH_IOMMUFD_PT _IO(VFIO_TYPE, VFIO_BASE + 19)
+#define VFIO_DEVICE_DETACH_IOMMUFD_PT _IO(VFIO_TYPE, VFIO_BASE + 20)
 
 /* Type 1: numbers are used again by different kinds of files. */
 #define VFIO_IOMMU_GET_INFO _IO(VFIO_TYPE, VFIO_BASE + 12)
@@ -161,10 +164,13 @@ enum {
 	VFIO_PCI_NUM_IRQS = 5
 };
 
+/* devid is positive, or one of two that say whether the device is its asker's all the same. */
 struct vfio_pci_dependent_device {
 	union {
 		__u32 group_id;
 		__u32 devid;
+#define VFIO_PCI_DEVID_OWNED 0
+#define VFIO_PCI_DEVID_NOT_OWNED -1
 	};
 	__u16 segment;
 	__u8 bus;
@@ -195,6 +201,31 @@ struct vfio_device_feature {
 #define VFIO_DEVICE_FEATURE_SET (1 << 17)
 #define VFIO_DEVICE_FEATURE_PROBE (1 << 18)
 	__u8 data[];
+};
+
+/* On the device's own node only. The token is for virtual functions, which are not there yet. */
+struct vfio_device_bind_iommufd {
+	__u32 argsz;
+	__u32 flags;
+#define VFIO_DEVICE_BIND_FLAG_TOKEN (1 << 0)
+	__s32 iommufd;
+	__u32 out_devid;
+	__aligned_u64 token_uuid_ptr;
+};
+
+struct vfio_device_attach_iommufd_pt {
+	__u32 argsz;
+	__u32 flags;
+#define VFIO_DEVICE_ATTACH_PASID (1 << 0)
+	__u32 pt_id;
+	__u32 pasid;
+};
+
+struct vfio_device_detach_iommufd_pt {
+	__u32 argsz;
+	__u32 flags;
+#define VFIO_DEVICE_DETACH_PASID (1 << 0)
+	__u32 pasid;
 };
 
 struct vfio_iommu_type1_info {
