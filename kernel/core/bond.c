@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Bonds of devices and contexts. A device that was opened by its own node has one until it is closed.
+ * Bonds of devices and contexts. A device has one from its first open to its last close, unless its
+ * group is in a container.
  */
 #include <linux/lockdep.h>
 #include <linux/module.h>
@@ -16,7 +17,7 @@ static void assert_locked(const struct weir_device *device)
 	lockdep_assert_held(&device->set->lock);
 }
 
-int weir_bond_make(struct weir_device *device, const struct weir_held_context *held)
+int weir_bond_make(struct weir_device *device, const struct weir_held_context *held, bool own_node)
 {
 	struct weir_bond *bond = kzalloc(sizeof(*bond), GFP_KERNEL_ACCOUNT);
 	struct weir_group *group = device->group;
@@ -32,6 +33,7 @@ int weir_bond_make(struct weir_device *device, const struct weir_held_context *h
 		return rc;
 	}
 	weir_context_hold_again(&bond->held, held);
+	bond->own_node = own_node;
 	device->bond = bond;
 	/* All of a group are bound to one context, for its DMA has one owner. */
 	group->bonds++;
@@ -62,6 +64,15 @@ int weir_bond_attach(struct weir_device *device, u32 *id)
 	return bond->held.ops->attach(bond->binding, id);
 }
 
+int weir_bond_attach_compatible(struct weir_device *device)
+{
+	const struct weir_held_context *held = &device->bond->held;
+	u32 id;
+	int rc = held->ops->compatible(held->context, &id);
+
+	return rc ? rc : weir_bond_attach(device, &id);
+}
+
 void weir_bond_detach(struct weir_device *device)
 {
 	struct weir_bond *bond = device->bond;
@@ -74,7 +85,7 @@ struct weir_context *weir_device_context(const struct weir_device *device)
 {
 	const struct weir_bond *bond = device->bond;
 
-	return bond ? bond->held.context : NULL;
+	return bond && bond->own_node ? bond->held.context : NULL;
 }
 EXPORT_SYMBOL_GPL(weir_device_context);
 

@@ -26,18 +26,34 @@ static void note_holder(struct weir_device *device)
 	device->holder_pid = task_tgid_nr(current);
 }
 
-/* [1] and [3] are held. */
-static int first_open(struct weir_device *device, const struct weir_held_context *held)
+/*
+ * The device is made ready before it is attached to a context's address space: what a driver before
+ * has left running reaches nothing. [1] and [3] are held.
+ */
+static int first_open(struct weir_device *device, const struct weir_held_context *held,
+		      bool own_node)
 {
 	int rc;
 
 	if (held) {
-		rc = weir_bond_make(device, held);
+		rc = weir_bond_make(device, held, own_node);
 		if (rc)
 			return rc;
 	}
 	rc = device->ops->open(device);
-	if (rc && held)
+	if (rc)
+		goto end_bond;
+	if (held && !own_node) {
+		rc = weir_bond_attach_compatible(device);
+		if (rc)
+			goto close;
+	}
+	return 0;
+
+close:
+	device->ops->close(device);
+end_bond:
+	if (held)
 		weir_bond_end(device);
 	return rc;
 }
@@ -45,11 +61,12 @@ static int first_open(struct weir_device *device, const struct weir_held_context
 /* One more file from the group; the first one opens the device. [1] is held. */
 static int open_by_group(struct weir_device *device)
 {
+	const struct weir_held_context *held = &device->group->held;
 	int rc = 0;
 
 	mutex_lock(&device->set->lock);
 	if (!device->open_count)
-		rc = first_open(device, NULL);
+		rc = first_open(device, held->context ? held : NULL, false);
 	if (!rc) {
 		device->open_count++;
 		note_holder(device);
@@ -64,7 +81,7 @@ int weir_device_open_by_node(struct weir_device *device, const struct weir_held_
 
 	mutex_lock(&device->set->lock);
 	if (!device->open_count)
-		rc = first_open(device, held);
+		rc = first_open(device, held, true);
 	if (!rc) {
 		device->open_count++;
 		note_holder(device);

@@ -3,7 +3,10 @@
  * Groups: /dev/vfio/NUMBER, the smallest set of devices that the IOMMU can keep apart from others.
  * Who opens a group and puts it into a container owns the DMA of all its devices; the driver core
  * keeps host drivers away from then on (iommu_group_claim_dma_owner), so that nobody has to judge
- * drivers. Devices can be bound to contexts by their own nodes, too; then the group cannot be opened.
+ * drivers.
+ *
+ * A group is in a container, or, in the same way, on a context; or its devices are bound to contexts
+ * by their own nodes, and then the group cannot be opened.
  *
  * A file of a device holds its group's file. Files can thus be closed in any order, and the end of
  * a group's file comes when all its devices are quiet.
@@ -17,6 +20,7 @@
 #include <linux/uaccess.h>
 
 #include "compat/compat.h"
+#include "core/context.h"
 #include "core/device.h"
 #include "core/group.h"
 #include "core/lock.h"
@@ -61,13 +65,27 @@ static int group_open(struct inode *inode, struct file *file)
 	return rc;
 }
 
+/* Whether it has a container, or a context in the place of one. [1] is held. */
+static bool group_has_container(const struct weir_group *group)
+{
+	return group->container || group->held.context;
+}
+
+/* [1] is held. */
+static void group_leave_container(struct weir_group *group)
+{
+	if (group->container)
+		weir_container_remove_group(group);
+	if (group->held.context)
+		weir_context_let_go(&group->held);
+}
+
 static int group_close(struct inode *inode, struct file *file)
 {
 	struct weir_group *group = file->private_data;
 
 	mutex_lock(&group->lock);
-	if (group->container)
-		weir_container_remove_group(group);
+	group_leave_container(group);
 	group->opened_file = NULL;
 	mutex_unlock(&group->lock);
 	return 0;
@@ -87,7 +105,7 @@ static long group_get_status(struct weir_group *group, void __user *argument)
 	mutex_lock(&group->lock);
 	if (!group->iommu_group)
 		rc = -ENODEV;
-	else if (group->container)
+	else if (group_has_container(group))
 		status.flags = VFIO_GROUP_FLAGS_CONTAINER_SET | VFIO_GROUP_FLAGS_VIABLE;
 	else if (!iommu_group_dma_owner_claimed(group->iommu_group))
 		status.flags = VFIO_GROUP_FLAGS_VIABLE;
@@ -95,6 +113,24 @@ static long group_get_status(struct weir_group *group, void __user *argument)
 	if (rc)
 		return rc;
 	return copy_to_user(argument, &status, sizeof(status)) ? -EFAULT : 0;
+}
+
+/*
+ * Puts the group into the container, or onto the context, that file is. A context owns the group's
+ * DMA only when a device is bound to it. [1] is held.
+ */
+static long group_join_container(struct weir_group *group, struct file *file)
+{
+	const struct weir_held_context *held = &group->held;
+	long rc;
+	u32 id;
+
+	if (!weir_context_hold(&group->held, file))
+		return weir_container_add_group(file, group);
+	rc = held->ops->compatible(held->context, &id);
+	if (rc)
+		weir_context_let_go(&group->held);
+	return rc;
 }
 
 static long group_set_container(struct weir_group *group, int __user *argument)
@@ -112,10 +148,10 @@ static long group_set_container(struct weir_group *group, int __user *argument)
 	mutex_lock(&group->lock);
 	if (!group->iommu_group)
 		rc = -ENODEV;
-	else if (group->container)
+	else if (group_has_container(group))
 		rc = -EINVAL;
 	else
-		rc = weir_container_add_group(file, group);
+		rc = group_join_container(group, file);
 	mutex_unlock(&group->lock);
 	fput(file);
 	return rc;
@@ -126,12 +162,12 @@ static long group_unset_container(struct weir_group *group)
 	long rc = 0;
 
 	mutex_lock(&group->lock);
-	if (!group->container)
+	if (!group_has_container(group))
 		rc = -EINVAL;
-	else if (group->device_files)
+	else if (group->container && group->device_files)
 		rc = -EBUSY;
 	else
-		weir_container_remove_group(group);
+		group_leave_container(group);
 	mutex_unlock(&group->lock);
 	return rc;
 }
@@ -144,7 +180,8 @@ static struct file *group_open_device(struct weir_group *group, const char *name
 
 	if (IS_ERR(device))
 		return ERR_CAST(device);
-	if (group->container && weir_container_has_backend(group->container))
+	if (group->held.context ||
+	    (group->container && weir_container_has_backend(group->container)))
 		file = weir_device_file_open(device);
 	if (IS_ERR(file))
 		weir_device_unuse(device);
@@ -234,8 +271,7 @@ static struct iommu_group *group_end(struct weir_group *group)
 	struct iommu_group *iommu_group;
 
 	mutex_lock(&group->lock);
-	if (group->container)
-		weir_container_remove_group(group);
+	group_leave_container(group);
 	iommu_group = group->iommu_group;
 	group->iommu_group = NULL;
 	mutex_unlock(&group->lock);

@@ -65,6 +65,8 @@ struct weir_group {
 	struct file *opened_file;
 	struct weir_container *container;
 	struct list_head container_entry;
+	/* A context in the place of a container. */
+	struct weir_held_context held;
 	/* From groups, not of the devices' own nodes. */
 	unsigned int device_files;
 	/*
@@ -81,6 +83,8 @@ struct weir_bond {
 	struct weir_binding *binding;
 	/* The device's, in the context. */
 	u32 id;
+	/* By VFIO_DEVICE_BIND_IOMMUFD. */
+	bool own_node;
 };
 
 /* A file of a device. */
@@ -131,10 +135,11 @@ void weir_context_let_go(struct weir_held_context *held);
  * bond.c: binds the device to a context, which its group's owner has; and undoes it, attached or
  * not. [1] and [3] are held. Errors are those of weir_context_ops.bind().
  */
-int weir_bond_make(struct weir_device *device, const struct weir_held_context *held);
+int weir_bond_make(struct weir_device *device, const struct weir_held_context *held, bool own_node);
 void weir_bond_end(struct weir_device *device);
 /* weir_context_ops.attach() and detach() of a device that is bound; [3] is held. */
 int weir_bond_attach(struct weir_device *device, u32 *id);
+int weir_bond_attach_compatible(struct weir_device *device);
 void weir_bond_detach(struct weir_device *device);
 
 /* cdev.c: devices' own nodes. */
@@ -174,7 +179,7 @@ void weir_device_unuse(struct weir_device *device);
 extern const struct file_operations weir_device_fops;
 /*
  * A new file of a device that is in use, which the file takes over when this succeeds. [1] of the
- * group is held, whose file is open and whose container has a backend. An ERR_PTR.
+ * group is held, whose file is open and whose container has a backend, or is a context. An ERR_PTR.
  */
 struct file *weir_device_file_open(struct weir_device *device);
 /*
