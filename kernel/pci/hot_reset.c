@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Hot reset: of a slot or a bus, with all functions on it and below. Whoever asks for it proves by
- * groups' files that every one of these is theirs.
+ * groups' files that every one of these is theirs; or by the context that the device was bound to by
+ * its own node, which owns all of them, or not.
  */
 #include <linux/file.h>
 #include <linux/iommu.h>
@@ -48,19 +49,63 @@ static bool is_in_scope(struct pci_dev *pdev, const struct scope *scope)
 	return pdev && pdev->slot == scope->slot;
 }
 
+/* The set's device that is the function, NULL if there is none. [3] is held. */
+static struct weir_device *find_in_set(const struct weir_device_set *set,
+				       const struct pci_dev *pdev)
+{
+	struct weir_device *device;
+
+	list_for_each_entry(device, &set->devices, set_entry) {
+		if (device->parent == &pdev->dev)
+			return device;
+	}
+	return NULL;
+}
+
 /* Notes every function in scope, of which there is room for limit; count is how many there are. */
 struct survey {
 	struct scope scope;
+	struct weir_device_set *set;
+	/* Functions are told by their ids in it, or, when it is NULL, by their groups. */
+	const struct weir_context *context;
 	struct vfio_pci_dependent_device *devices;
 	u32 count, limit;
+	/* A function is not the context's. */
+	bool foreign;
 	int rc;
 };
+
+/* The function's id in the survey's context. [3] is held. */
+static u32 survey_id(struct survey *survey, const struct pci_dev *pdev)
+{
+	const struct weir_device *device = find_in_set(survey->set, pdev);
+	u32 id;
+
+	if (device && weir_context_owns_device(survey->context, device, &id))
+		return id ?: VFIO_PCI_DEVID_OWNED;
+	survey->foreign = true;
+	return VFIO_PCI_DEVID_NOT_OWNED;
+}
+
+/* The number of the function's group. Without one it cannot be told of. */
+static u32 survey_group(struct survey *survey, struct pci_dev *pdev)
+{
+	struct iommu_group *group = iommu_group_get(&pdev->dev);
+	u32 id;
+
+	if (!group) {
+		survey->rc = -EPERM;
+		return 0;
+	}
+	id = iommu_group_id(group);
+	iommu_group_put(group);
+	return id;
+}
 
 static int survey_one(struct pci_dev *pdev, void *data)
 {
 	struct survey *survey = data;
 	struct vfio_pci_dependent_device *device;
-	struct iommu_group *group;
 
 	if (!is_in_scope(pdev, &survey->scope))
 		return 0;
@@ -68,18 +113,12 @@ static int survey_one(struct pci_dev *pdev, void *data)
 		survey->count++;
 		return 0;
 	}
-	group = iommu_group_get(&pdev->dev);
-	if (!group) {
-		survey->rc = -EPERM;
-		return 1;
-	}
 	device = &survey->devices[survey->count++];
-	device->group_id = iommu_group_id(group);
+	device->devid = survey->context ? survey_id(survey, pdev) : survey_group(survey, pdev);
 	device->segment = pci_domain_nr(pdev->bus);
 	device->bus = pdev->bus->number;
 	device->devfn = pdev->devfn;
-	iommu_group_put(group);
-	return 0;
+	return survey->rc;
 }
 
 static u32 count_devices(const struct scope *scope)
@@ -94,7 +133,10 @@ long weir_pci_get_hot_reset_info(struct weir_pci *pci, void __user *argument)
 {
 	struct vfio_pci_hot_reset_info info;
 	const size_t head = sizeof(info);
-	struct survey survey = {};
+	struct survey survey = {
+		.set = pci->device.set,
+		.context = weir_device_context(&pci->device),
+	};
 	long rc;
 
 	if (copy_from_user(&info, argument, head))
@@ -110,12 +152,18 @@ long weir_pci_get_hot_reset_info(struct weir_pci *pci, void __user *argument)
 	survey.devices = kcalloc(survey.limit, sizeof(*survey.devices), GFP_KERNEL_ACCOUNT);
 	if (!survey.devices)
 		return -ENOMEM;
+	mutex_lock(&survey.set->lock);
 	pci_walk_bus(survey.scope.bus, survey_one, &survey);
+	mutex_unlock(&survey.set->lock);
 	rc = survey.rc;
 	if (rc)
 		goto free_devices;
 
 	info.flags = 0;
+	if (survey.context)
+		info.flags |= VFIO_PCI_HOT_RESET_FLAG_DEV_ID;
+	if (survey.context && !survey.foreign && survey.count <= survey.limit)
+		info.flags |= VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED;
 	info.count = survey.count;
 	if (survey.count > survey.limit)
 		rc = -ENOSPC;
@@ -133,6 +181,8 @@ free_devices:
 struct proof {
 	struct weir_device_set *set;
 	struct scope scope;
+	/* It proves by itself, or files do. */
+	const struct weir_context *context;
 	struct file **files;
 	u32 count;
 	/* A function is in scope, and not in the set. */
@@ -141,8 +191,10 @@ struct proof {
 
 static bool is_proven(const struct proof *proof, const struct weir_device *device)
 {
-	u32 i;
+	u32 i, id;
 
+	if (proof->context)
+		return weir_context_owns_device(proof->context, device, &id);
 	for (i = 0; i < proof->count; i++) {
 		if (weir_file_owns_device(proof->files[i], device))
 			return true;
@@ -154,14 +206,9 @@ static bool is_proven(const struct proof *proof, const struct weir_device *devic
 static int find_foreign(struct pci_dev *pdev, void *data)
 {
 	struct proof *proof = data;
-	struct weir_device *device;
 
-	if (!is_in_scope(pdev, &proof->scope))
+	if (!is_in_scope(pdev, &proof->scope) || find_in_set(proof->set, pdev))
 		return 0;
-	list_for_each_entry(device, &proof->set->devices, set_entry) {
-		if (device->parent == &pdev->dev)
-			return 0;
-	}
 	proof->foreign = true;
 	return 1;
 }
@@ -272,12 +319,44 @@ static int get_files(struct proof *proof, const s32 *fds, u32 count)
 	return 0;
 }
 
+static long hot_reset(struct proof *proof, struct pci_dev *pdev)
+{
+	long rc;
+
+	mutex_lock(&proof->set->lock);
+	rc = hot_reset_locked(proof, pdev);
+	mutex_unlock(&proof->set->lock);
+	return rc;
+}
+
+static long hot_reset_by_groups(struct proof *proof, struct pci_dev *pdev, const s32 __user *user,
+				u32 count)
+{
+	s32 *fds;
+	long rc;
+
+	fds = memdup_user(user, array_size(count, sizeof(*fds)));
+	if (IS_ERR(fds))
+		return PTR_ERR(fds);
+	proof->files = kcalloc(count, sizeof(*proof->files), GFP_KERNEL_ACCOUNT);
+	rc = proof->files ? get_files(proof, fds, count) : -ENOMEM;
+	kfree(fds);
+	if (!rc)
+		rc = hot_reset(proof, pdev);
+	while (proof->count)
+		fput(proof->files[--proof->count]);
+	kfree(proof->files);
+	return rc;
+}
+
 long weir_pci_hot_reset(struct weir_pci *pci, void __user *argument)
 {
-	struct proof proof = { .set = pci->device.set };
+	struct proof proof = {
+		.set = pci->device.set,
+		.context = weir_device_context(&pci->device),
+	};
 	struct vfio_pci_hot_reset request;
 	const size_t head = sizeof(request);
-	s32 *fds;
 	long rc;
 
 	if (copy_from_user(&request, argument, head))
@@ -287,23 +366,10 @@ long weir_pci_hot_reset(struct weir_pci *pci, void __user *argument)
 	rc = find_scope(pci->pdev, &proof.scope);
 	if (rc)
 		return rc;
-	/* More groups than functions prove nothing more. */
-	if (!request.count || request.count > count_devices(&proof.scope))
+	/* More groups than functions prove nothing more, nor do any beside a context. */
+	if (!request.count != !!proof.context || request.count > count_devices(&proof.scope))
 		return -EINVAL;
-
-	fds = memdup_user(argument + head, array_size(request.count, sizeof(*fds)));
-	if (IS_ERR(fds))
-		return PTR_ERR(fds);
-	proof.files = kcalloc(request.count, sizeof(*proof.files), GFP_KERNEL_ACCOUNT);
-	rc = proof.files ? get_files(&proof, fds, request.count) : -ENOMEM;
-	kfree(fds);
-	if (!rc) {
-		mutex_lock(&proof.set->lock);
-		rc = hot_reset_locked(&proof, pci->pdev);
-		mutex_unlock(&proof.set->lock);
-	}
-	while (proof.count)
-		fput(proof.files[--proof.count]);
-	kfree(proof.files);
-	return rc;
+	if (proof.context)
+		return hot_reset(&proof, pci->pdev);
+	return hot_reset_by_groups(&proof, pci->pdev, argument + head, request.count);
 }
