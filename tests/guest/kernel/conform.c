@@ -58,10 +58,11 @@ static const struct {
 };
 
 static const struct conform_part *const parts[] = {
-	&part_container, &part_group,	&part_type1,	     &part_info,
-	&part_irqs,	 &part_config,	&part_bar,	     &part_reset,
-	&part_threads,	 &part_vectors, &part_isolation,     &part_memory,
-	&part_paths,	 &part_iommufd, &part_iommufd_areas, &part_iommufd_device,
+	&part_container, &part_group,	  &part_type1,	       &part_info,
+	&part_irqs,	 &part_config,	  &part_bar,	       &part_reset,
+	&part_threads,	 &part_vectors,	  &part_isolation,     &part_memory,
+	&part_paths,	 &part_iommufd,	  &part_iommufd_areas, &part_iommufd_device,
+	&part_cdev,	 &part_cdev_life, &part_cdev_threads,  &part_neighbours,
 };
 
 static struct deviation *deviation_of(const char *name)

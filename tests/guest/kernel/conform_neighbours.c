@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Functions that are reset together, some of which are in one group: four of one device, which is
+ * plugged in. A and B have a group, C and D one each (they are known to keep peers apart).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/pci_regs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../sysfs.h"
+#include "../type1.h"
+#include "cdev_calls.h"
+
+#define PORT "0000:00:18.0" /* rp8: see docs/guest-lab.md */
+
+enum function { A, B, C, D, FUNCTIONS };
+
+static struct {
+	const char *model; /* and what it needs, for QEMU */
+	char bdf[16];
+	char group[32];
+} functions[FUNCTIONS] = {
+	[A] = { "\"nvme\", \"serial\": \"A\"" },
+	[B] = { "\"nvme\", \"serial\": \"B\"" },
+	[C] = { "\"igb\"" },
+	[D] = { "\"igb\"" },
+};
+
+struct hot_reset_info {
+	struct vfio_pci_hot_reset_info header;
+	struct vfio_pci_dependent_device devices[2 * FUNCTIONS];
+};
+
+static bool is_bound(const char *bdf)
+{
+	char driver[64];
+
+	sysfs_link(driver, sizeof(driver), "/sys/bus/pci/devices/%s/driver", bdf);
+	return strcmp(driver, "vfio-pci") == 0;
+}
+
+/* The first function comes last: with it the guest sees all of them. */
+static void plug_in(const char *last)
+{
+	char command[256];
+
+	for (int i = FUNCTIONS - 1; i >= 0; i--) {
+		snprintf(
+			command, sizeof(command),
+			"guest-request '{\"execute\": \"device_add\", \"arguments\": {\"driver\": %s, "
+			"\"bus\": \"rp8\", \"addr\": \"0.%d\", \"multifunction\": true}}' >&2",
+			functions[i].model, i);
+		must(system(command) ? -EIO : 0, "plug in function %d", i);
+	}
+	while (!sysfs_exists("/sys/bus/pci/devices/%s", last))
+		usleep(100 * 1000);
+}
+
+static void must_have_functions(void)
+{
+	long bus = sysfs_number("/sys/bus/pci/devices/%s/secondary_bus_number", PORT);
+	char group[16];
+
+	must(bus, "find the port");
+	for (int i = 0; i < FUNCTIONS; i++)
+		snprintf(functions[i].bdf, sizeof(functions[i].bdf), "0000:%02lx:00.%d", bus, i);
+	if (!sysfs_exists("/sys/bus/pci/devices/%s", functions[D].bdf))
+		plug_in(functions[D].bdf);
+	for (int i = 0; i < FUNCTIONS; i++) {
+		if (!is_bound(functions[i].bdf))
+			must(type1_bind(functions[i].bdf), "bind function %d", i);
+		sysfs_link(group, sizeof(group), "/sys/bus/pci/devices/%s/iommu_group",
+			   functions[i].bdf);
+		snprintf(functions[i].group, sizeof(functions[i].group), "/dev/vfio/%s", group);
+	}
+	must(strcmp(functions[A].group, functions[B].group) == 0 &&
+			     strcmp(functions[B].group, functions[C].group) != 0 &&
+			     strcmp(functions[C].group, functions[D].group) != 0
+		     ? 0
+		     : -EINVAL,
+	     "have A and B in one group, and C and D in others");
+}
+
+static int open_group_of(enum function function)
+{
+	int fd = open(functions[function].group, O_RDWR | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int must_park(enum function function)
+{
+	return (int)must(open_parked(functions[function].bdf), "open a node");
+}
+
+static void check_group_of_two(void)
+{
+	int iommufd, other, a, b, group;
+
+	must_have_functions();
+	iommufd = must_open_iommufd();
+	other = must_open_iommufd();
+	a = must_park(A);
+	b = must_park(B);
+	must(bind_device(a, iommufd), "BIND of A");
+	expect(open_group_of(B), -EBUSY, "A bound, an open of B's group");
+	expect(bind_device(b, other), -EPERM, "A bound, BIND of B elsewhere");
+	check(bind_device(b, iommufd) > 0, "A bound, BIND of B");
+	close(a);
+	expect(open_group_of(A), -EBUSY, "B bound, an open of A's group");
+	a = must_park(A);
+	expect(bind_device(a, other), -EPERM, "B bound, BIND of A elsewhere");
+	close(b);
+	check(bind_device(a, other) > 0, "B closed, BIND of A elsewhere");
+	close(a);
+	group = open_group_of(A);
+	expect(group < 0 ? group : 0, 0, "both closed, an open of the group");
+	a = must_park(A);
+	expect(bind_device(a, iommufd), -EBUSY, "the group open, BIND of A");
+	close(group);
+	check(bind_device(a, iommufd) > 0, "the group closed, BIND of A");
+}
+
+static void check_attached_together(void)
+{
+	uint32_t first, second;
+	int iommufd, a, b;
+
+	must_have_functions();
+	iommufd = must_open_iommufd();
+	a = must_park(A);
+	b = must_park(B);
+	must(bind_device(a, iommufd), "BIND of A");
+	must(bind_device(b, iommufd), "BIND of B");
+	first = must_ioas(iommufd);
+	second = must_ioas(iommufd);
+	check(attach_device(a, first) > 0, "ATTACH of A");
+	expect(attach_device(b, second), -EINVAL, "ATTACH of B to another address space");
+	check(attach_device(b, first) > 0, "ATTACH of B to the same");
+	expect(detach_device(a), 0, "DETACH of A");
+	expect(attach_device(a, second), -EINVAL, "ATTACH of A to another address space");
+	expect(iommufd_destroy(iommufd, first), -EBUSY, "the address space is in use by B");
+	close(b);
+	expect(iommufd_destroy(iommufd, first), 0, "closed, it is not");
+	check(attach_device(a, second) > 0, "ATTACH of A to the other one");
+}
+
+static long get_info(int device, struct hot_reset_info *info)
+{
+	*info = (struct hot_reset_info){ .header.argsz = sizeof(*info) };
+	return call(device, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, info);
+}
+
+/* The function's id by a device's information, or its group's number. */
+static uint32_t id_of(const struct hot_reset_info *info, enum function function)
+{
+	for (uint32_t i = 0; i < info->header.count; i++) {
+		if ((info->devices[i].devfn & 7) == function)
+			return info->devices[i].group_id;
+	}
+	check(false, "function %d is among the devices", (int)function);
+	return 0;
+}
+
+static long hot_reset(int device, const int32_t *files, uint32_t count)
+{
+	struct {
+		struct vfio_pci_hot_reset header;
+		int32_t files[FUNCTIONS];
+	} reset = { .header.argsz = sizeof(reset), .header.count = count };
+
+	memcpy(reset.files, files, count * sizeof(*files));
+	return call(device, VFIO_DEVICE_PCI_HOT_RESET, &reset);
+}
+
+static long reset_by_context(int device)
+{
+	return hot_reset(device, NULL, 0);
+}
+
+static void expect_foreign(int device, const char *what)
+{
+	struct hot_reset_info info;
+
+	must(get_info(device, &info), "INFO");
+	expect(info.header.flags, HOT_RESET_DEV_ID, "%s: not all are the context's", what);
+	expect(id_of(&info, D), DEVID_NOT_OWNED, "%s: D is not", what);
+	expect(reset_by_context(device), -EINVAL, "%s: HOT_RESET", what);
+}
+
+static void check_hot_reset(void)
+{
+	int iommufd, other, group, a, c, d;
+	struct hot_reset_info info;
+	uint32_t address;
+	long id, id_a, id_d;
+
+	must_have_functions();
+	iommufd = must_open_iommufd();
+	other = must_open_iommufd();
+	c = must_park(C);
+	id = must(bind_device(c, iommufd), "BIND of C");
+	info = (struct hot_reset_info){ .header.argsz = sizeof(info.header) };
+	expect(call(c, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, &info), -ENOSPC,
+	       "INFO of the header only");
+	expect(info.header.count, FUNCTIONS, "which tells how many devices there are");
+	must(get_info(c, &info), "INFO");
+	expect(info.header.count, FUNCTIONS, "all are reset together");
+	expect(id_of(&info, C), id, "C is told by its id");
+	expect(id_of(&info, A), DEVID_NOT_OWNED, "A is not the context's");
+	expect_foreign(c, "C bound alone");
+	expect(hot_reset(c, &c, 1), -EINVAL, "HOT_RESET with a file");
+
+	a = must_park(A);
+	d = must_park(D);
+	id_a = must(bind_device(a, iommufd), "BIND of A");
+	expect_foreign(c, "D parked");
+	must(bind_device(d, other), "BIND of D elsewhere");
+	expect_foreign(c, "D bound elsewhere");
+	close(d);
+	group = (int)must(open_group_of(D), "open D's group");
+	expect_foreign(c, "D's group open");
+	expect(hot_reset(c, &group, 1), -EINVAL, "HOT_RESET with D's group");
+	close(group);
+	must(sysfs_write(functions[D].bdf, "/sys/bus/pci/drivers/vfio-pci/unbind"), "unbind D");
+	expect_foreign(c, "D without a driver");
+	must(type1_bind(functions[D].bdf), "bind D");
+	d = must_park(D);
+	id_d = must(bind_device(d, iommufd), "BIND of D");
+
+	must(get_info(c, &info), "INFO");
+	expect(info.header.flags, HOT_RESET_DEV_ID | HOT_RESET_OWNED, "all are the context's");
+	check(id_of(&info, A) == id_a && id_of(&info, C) == id && id_of(&info, D) == id_d,
+	      "what is bound is told by its id");
+	expect(id_of(&info, B), DEVID_OWNED, "what is in its group is owned");
+	address = config_read(a, PCI_BASE_ADDRESS_0, 4);
+	expect(reset_by_context(c), 0, "HOT_RESET");
+	expect(config_read(a, PCI_BASE_ADDRESS_0, 4), address, "A's BAR is where it was");
+	expect(config_read(d, PCI_VENDOR_ID, 2), 0x8086, "D is there");
+	expect(hot_reset(c, &group, 1), -EINVAL, "HOT_RESET with a closed file");
+	close(c);
+	expect(reset_by_context(a), -EINVAL, "HOT_RESET with C closed");
+}
+
+/* Groups, one of them with two devices, on a context. */
+static void check_groups(void)
+{
+	struct hot_reset_info info;
+	int iommufd, group, a, b, parked;
+
+	must_have_functions();
+	iommufd = must_open_iommufd();
+	group = (int)must(open_group_of(A), "open A's group");
+	must(set_container(group, iommufd), "SET_CONTAINER");
+	a = (int)must(get_device(group, functions[A].bdf), "GET_DEVICE_FD of A");
+	b = (int)must(get_device(group, functions[B].bdf), "GET_DEVICE_FD of B");
+	must(get_info(a, &info), "INFO");
+	expect(info.header.flags, 0, "devices are told by their groups");
+	expect(reset_by_context(a), -EINVAL, "HOT_RESET without groups");
+	parked = must_park(A);
+	expect(bind_device(parked, iommufd), -EBUSY, "BIND of A");
+	close(group);
+	close(a);
+	expect(bind_device(parked, iommufd), -EBUSY, "BIND of A while B is open");
+	close(b);
+	check(bind_device(parked, iommufd) > 0, "BIND when both were closed");
+}
+
+static const struct conform_case cases[] = {
+	{ "a group of two", check_group_of_two },
+	{ "a group of two, attached", check_attached_together },
+	{ "hot reset", check_hot_reset },
+	{ "a group on a context", check_groups },
+};
+
+const struct conform_part part_neighbours = { "neighbours", cases, ARRAY_SIZE(cases) };
