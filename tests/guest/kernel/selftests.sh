@@ -16,7 +16,8 @@ load_modules "$1" || exit 1
 echo vfio-pci >/sys/bus/pci/devices/$edu/driver_override
 echo $edu >/sys/bus/pci/drivers_probe
 ulimit -l unlimited
-for program in vfio_dma_mapping_test vfio_dma_mapping_mmio_test vfio_pci_device_init_perf_test; do
+for program in vfio_dma_mapping_test vfio_dma_mapping_mmio_test vfio_pci_device_init_perf_test \
+  vfio_pci_device_test vfio_iommufd_setup_test; do
   echo "# program $program"
   timeout 200 "$programs/$program" $edu 2>&1
   echo "# status $?"
