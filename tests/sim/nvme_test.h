@@ -23,6 +23,7 @@ struct nvme_test {
 	struct weir_nvme_options options;
 	uint32_t nsid; /* 0: the first namespace */
 	bool no_data; /* the drive keeps nothing */
+	bool no_export; /* its BARs cannot be exported */
 	bool is_sim; /* an address that nobody mapped may be tried without harm */
 	const char *expectations[16];
 	unsigned int nr_expectations;

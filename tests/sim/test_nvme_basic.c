@@ -10,6 +10,7 @@
  *   --namespace N  the namespace under test; the first by default
  *   --no-sgl --shadow --cmb-queues --interrupts   the driver's options of these names
  *   --no-data      the drive keeps nothing: data is not checked
+ *   --no-export    the kernel's modules do not export BARs over this transport
  *
  * NAME=VALUE is what the driver has to find, see nvme_test_expect().
  */
@@ -30,6 +31,7 @@ static const struct option long_options[] = {
 	{ "cmb-queues", no_argument, NULL, 'c' },
 	{ "interrupts", no_argument, NULL, 'i' },
 	{ "no-data", no_argument, NULL, 'n' },
+	{ "no-export", no_argument, NULL, 'e' },
 	{ "namespace", required_argument, NULL, 'N' },
 	{ 0 },
 };
@@ -63,6 +65,9 @@ static bool parse(struct nvme_test *t, int argc, char **argv)
 			break;
 		case 'n':
 			t->no_data = true;
+			break;
+		case 'e':
+			t->no_export = true;
 			break;
 		default:
 			return false;

@@ -6,7 +6,9 @@
 # Runs in a guest of the lab: the weir command's work on drives and on memory behind a BAR, over each transport, as an
 # ordinary user. Root gives the devices away and does nothing else.
 #
-# cli.sh BUILD perf | data | copy ARGUMENT...
+# With WEIR_TEST_NO_EXPORT, the name of a transport, the kernel's modules do not export BARs over it.
+#
+# cli.sh BUILD perf | data | copy | refusal ARGUMENT...
 #
 # The parts, which the user runs in a folder of their own. QEMU's NVMe reports success also for a transfer that the IOMMU
 # refused: what counts is the data, and that what is around it is as before.
@@ -86,6 +88,19 @@ copy() {
   cmp back expected
 }
 
+# refusal FROM TO NAMESPACE BLOCK: where BARs cannot be shared, copying says so, and the target stays as it is.
+refusal() {
+  make_files 65536
+  write_blocks "$1" 1 3 source
+  write_blocks "$2" "$3" 1000 poison
+  ! "$weir" p2p copy --nvme "$1" --lba 3 --memory "$memory" --offset 1048576 --bytes 65536 \
+    --to-nvme "$2" --to-namespace "$3" --to-lba 1000 --yes 2>error || return
+  cat error
+  [ "$(wc -l <error)" = 1 ] && grep -q 'does not export BARs' error || return
+  read_blocks "$2" "$3" 1000 back "$(stat -c %s poison)"
+  cmp back poison
+}
+
 # part NAME PART ARGUMENT...: as the user.
 part() {
   local name=$1
@@ -101,6 +116,10 @@ all() {
     part 'weir nvme perf' perf "$nvme0" 1
     part 'weir nvme write and read, 4 KiB blocks' data "$nvme1" 2 4096 500 1001
     part 'weir nvme write and read, NUMA node 1' data "$nvme2" 1 512 8000 8001
+    if [[ $transport == "${WEIR_TEST_NO_EXPORT-}" ]]; then
+      part 'weir p2p copy is refused' refusal "$nvme0" "$nvme1" 2
+      continue
+    fi
     part 'weir p2p copy, a drive beside the memory' copy "$nvme0" "$nvme1" 2 4096 $((4 << 20))
     part 'weir p2p copy, drives elsewhere' copy "$nvme2" "$nvme1" 1 512 $((1 << 20))
   done
@@ -108,7 +127,7 @@ all() {
 }
 
 case $1 in
-  perf | data | copy)
+  perf | data | copy | refusal)
     set -ex -o pipefail
     cd "$(mktemp -d)"
     ;;
@@ -117,5 +136,6 @@ case $1 in
   perf) perf "${@:2}" ;;
   data) data "${@:2}" ;;
   copy) copy "${@:2}" ;;
+  refusal) refusal "${@:2}" ;;
   *) all "$@" ;;
 esac

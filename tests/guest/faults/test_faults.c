@@ -30,7 +30,9 @@ static bool set_up(struct tap *tap, const char *transport)
 
 	if (!rig)
 		return tap_check(tap, false, "%s: no memory, or no user " USER, transport);
-	ret = system(cdev ? "modprobe iommufd && modprobe vfio-pci" : "modprobe vfio-pci");
+	/* Modules that were loaded by hand are not modprobe's to find. */
+	ret = system(cdev ? "{ test -e /dev/iommu || modprobe iommufd; } && modprobe vfio-pci"
+			  : "modprobe vfio-pci");
 	if (!ret)
 		ret = machine_bind(machine_victim.address, rig->user);
 	if (!ret)

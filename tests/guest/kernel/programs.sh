@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# programs.sh MODULES NAME nvme|cli BUILD TRANSPORT...
+# programs.sh MODULES NAME PROGRAM ARGUMENT...
 #
-# Runs in a guest of the lab, as root: loads the modules (see modules.sh), then runs the driver's or the
-# command's tests on them, which are those of the kernel's own modules.
+# Runs in a guest of the lab, as root: loads the modules (see modules.sh), then runs one of the programs of
+# the folders beside this one on them, which are the tests of the kernel's own modules.
 # shellcheck source-path=SCRIPTDIR
 set -eu
 here=${0%/*}
@@ -12,4 +12,6 @@ here=${0%/*}
 . "$here/modules.sh"
 
 load_modules "$1"
-exec "$here/../$3/$3.sh" "${@:4}"
+# Weir's do not export BARs as dma-bufs.
+[[ $1 == in-tree ]] || export WEIR_TEST_NO_EXPORT=cdev
+exec "$here/../$3" "${@:4}"

@@ -4,7 +4,8 @@
 # nvme.sh BUILD TRANSPORT...
 #
 # Runs in a guest of the lab: the NVMe driver on drives of all shapes that the lab has, over each transport, as an ordinary
-# user. Root gives the drives away and does nothing else.
+# user. Root gives the drives away and does nothing else. With WEIR_TEST_NO_EXPORT, the name of a transport, the kernel's
+# modules do not export BARs over it.
 # shellcheck source-path=SCRIPTDIR
 # shellcheck source=../guest.sh
 . "${0%/*}/../guest.sh"
@@ -20,11 +21,13 @@ shapes=(
 bind_for_user "$nvme0" "$nvme1" "$nvme2"
 ulimit -l unlimited
 for transport in "$@"; do
+  export=
+  [[ $transport != "${WEIR_TEST_NO_EXPORT-}" ]] || export=--no-export
   for shape in "${shapes[@]}"; do
     IFS='|' read -r name drive options finds <<<"$shape"
     # shellcheck disable=SC2086 # words
     check "$transport: ${name%%  *}" as_user timeout 300 "$build/tests/sim/test_nvme_basic" \
-      --transport "$transport" $options $finds $drive
+      --transport "$transport" $export $options $finds $drive
   done
 done
 finish

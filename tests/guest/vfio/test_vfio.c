@@ -6,19 +6,21 @@
  *
  * MEMORY is QEMU's ivshmem-plain, UNBOUND a function without a driver, FORBIDDEN one that is bound
  * to vfio-pci and whose node this user, unless it is root, may not open. With TEST only that one is
- * run.
+ * run. With WEIR_TEST_NO_EXPORT, the name of a transport, the kernel's modules do not export BARs
+ * over it.
  */
 #include "vfio_test.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct vfio_test the_vfio_test;
 
 int main(int argc, char **argv)
 {
-	static const struct CMUnitTest *const parts[] = { vfio_test_device, vfio_test_ioas,
-							  vfio_test_p2p };
+	const struct CMUnitTest *parts[] = { vfio_test_device, vfio_test_ioas, vfio_test_p2p };
+	const char *no_export = getenv("WEIR_TEST_NO_EXPORT");
 	static struct resources before, after;
 	struct CMUnitTest tests[64];
 	unsigned int nr = 0;
@@ -31,6 +33,8 @@ int main(int argc, char **argv)
 	}
 	the_vfio_test =
 		(struct vfio_test){ argv[1], { argv[2], argv[3] }, argv[4], argv[5], argv[6] };
+	if (no_export && !strcmp(no_export, argv[1]))
+		parts[2] = vfio_test_no_p2p;
 	for (unsigned int i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
 		for (const struct CMUnitTest *test = parts[i]; test->name; test++) {
 			if (argc < 8 || !strcmp(test->name, argv[7]))

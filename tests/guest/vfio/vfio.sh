@@ -4,7 +4,8 @@
 # vfio.sh BUILD TRANSPORT...
 #
 # Runs in a guest of the lab: the framework on devices behind VFIO, over each transport, as an ordinary user who was given
-# all devices but one, and as root, who may do more.
+# all devices but one, and as root, who may do more. With WEIR_TEST_NO_EXPORT, the name of a transport, the kernel's modules
+# do not export BARs over it.
 # shellcheck source-path=SCRIPTDIR
 # shellcheck source=../guest.sh
 . "${0%/*}/../guest.sh"

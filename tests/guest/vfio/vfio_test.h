@@ -47,6 +47,7 @@ void drive_read(struct drive *drive, uint64_t iova, size_t bytes);
 /* Writes a pattern and reads it back, through the space's arena. */
 void drive_check(struct drive *drive, uint64_t seed);
 
-extern const struct CMUnitTest vfio_test_device[], vfio_test_ioas[], vfio_test_p2p[];
+extern const struct CMUnitTest vfio_test_device[], vfio_test_ioas[], vfio_test_p2p[],
+	vfio_test_no_p2p[];
 
 #endif

@@ -165,9 +165,33 @@ static void test_close_first(void **state)
 	peers_close(&peers);
 }
 
+static void test_no_export(void **state)
+{
+	const struct weir_range range = { OFFSET, BYTES };
+	struct weir_dmabuf dmabuf;
+	struct weir_device *dev;
+	struct weir_error err;
+	struct space space;
+
+	(void)state;
+	space_open(&space);
+	dev = device_open(the_vfio_test.memory, space.ioas);
+	assert_int_equal(weir_dmabuf_export(dev, MEMORY_BAR, &range, 1, &dmabuf, &err),
+			 -EOPNOTSUPP);
+	assert_non_null(strstr(err.text, the_vfio_test.memory));
+	weir_device_close(dev);
+	space_close(&space);
+}
+
 const struct CMUnitTest vfio_test_p2p[] = {
 	cmocka_unit_test(test_copy),
 	cmocka_unit_test(test_limits),
 	cmocka_unit_test(test_close_first),
+	{ 0 },
+};
+
+/* Where the kernel's modules do not export BARs. */
+const struct CMUnitTest vfio_test_no_p2p[] = {
+	cmocka_unit_test(test_no_export),
 	{ 0 },
 };
