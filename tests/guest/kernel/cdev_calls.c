@@ -58,14 +58,20 @@ long detach_device(int device)
 	return call(device, DEVICE_DETACH, &detach);
 }
 
-struct cdev_session must_bind(enum conform_kind kind)
+struct cdev_session must_bind_only(enum conform_kind kind, int iommufd)
 {
 	const struct conform_device *device = &the_devices[kind];
-	struct cdev_session session;
+	struct cdev_session session = { .iommufd = iommufd };
 
-	session.iommufd = must_open_iommufd();
 	session.device = (int)must(open_parked(device->bdf), "open the %s's node", device->kind);
 	session.id = (uint32_t)must(bind_device(session.device, session.iommufd), "BIND");
+	return session;
+}
+
+struct cdev_session must_bind(enum conform_kind kind)
+{
+	struct cdev_session session = must_bind_only(kind, must_open_iommufd());
+
 	session.ioas = must_ioas(session.iommufd);
 	must(attach_device(session.device, session.ioas), "ATTACH");
 	return session;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Calls of device nodes (/dev/vfio/devices/vfioN) and of /dev/iommu, with the numbers and layouts
- * of Linux 7.2, which the headers of the lab's systems lack. As in calls.h, each returns what the
- * call did, or a negative errno.
+ * Calls of device nodes (/dev/vfio/devices/vfioN), with the numbers and layouts of Linux 7.2, which
+ * the headers of the lab's systems lack. As in calls.h, each returns what the call did, or a
+ * negative errno.
  */
 #ifndef WEIR_TESTS_GUEST_KERNEL_CDEV_CALLS_H
 #define WEIR_TESTS_GUEST_KERNEL_CDEV_CALLS_H
@@ -59,7 +59,7 @@ long bind_device(int device, int iommufd);
 long attach_device(int device, uint32_t id);
 long detach_device(int device);
 
-/* A device by its own node, bound and attached; its address space's id. */
+/* A device by its own node, bound; its id, and the id of the address space it is attached to. */
 struct cdev_session {
 	int iommufd;
 	int device;
@@ -67,6 +67,9 @@ struct cdev_session {
 	uint32_t ioas;
 };
 
+/* To a context there is, and attached to nothing. */
+struct cdev_session must_bind_only(enum conform_kind kind, int iommufd);
+/* To a new context, and attached to a new address space. */
 struct cdev_session must_bind(enum conform_kind kind);
 /* Device first; what is -1 is not open. */
 void close_cdev_session(struct cdev_session *session);

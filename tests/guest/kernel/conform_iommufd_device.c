@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "../edu.h"
-#include "iommufd_calls.h"
+#include "cdev_calls.h"
 
 #define MSI_WINDOW 0xfee00000ull
 #define BEYOND (1ull << 60)
@@ -25,13 +25,13 @@
 
 /* edu, and what its engine is told by. */
 struct engine {
-	struct iommufd_device edu;
+	struct cdev_session edu;
 	void *bar;
 };
 
 static struct engine must_have_engine(void)
 {
-	struct engine engine = { .edu = must_bind_device(EDU) };
+	struct engine engine = { .edu = must_bind_only(EDU, must_open_iommufd()) };
 
 	set_command(engine.edu.device, true, true);
 	engine.bar = must_map_region(engine.edu.device, 0);
@@ -52,10 +52,10 @@ static bool copies(const struct engine *engine, uint64_t from, unsigned char *so
 
 static void check_objects(void)
 {
-	struct iommufd_device edu = must_bind_device(EDU);
+	struct cdev_session edu = must_bind_only(EDU, must_open_iommufd());
 	struct iommufd_hw_info info = { .size = sizeof(info), .device = edu.id };
 	unsigned char data[64];
-	uint32_t ioas = must_ioas(edu.context);
+	uint32_t ioas = must_ioas(edu.iommufd);
 	struct iommufd_hwpt_alloc flag = {
 		.size = sizeof(flag),
 		.flags = 1u << 31,
@@ -64,8 +64,8 @@ static void check_objects(void)
 	};
 	long table, again;
 
-	expect(iommufd_destroy(edu.context, edu.id), -EBUSY, "DESTROY of a bound device");
-	expect(call(edu.context, IOMMUFD_HW_INFO, &info), 0, "GET_HW_INFO");
+	expect(iommufd_destroy(edu.iommufd, edu.id), -EBUSY, "DESTROY of a bound device");
+	expect(call(edu.iommufd, IOMMUFD_HW_INFO, &info), 0, "GET_HW_INFO");
 	info = (struct iommufd_hw_info){
 		.size = sizeof(info),
 		.device = edu.id,
@@ -73,51 +73,52 @@ static void check_objects(void)
 		.data_length = sizeof(data),
 	};
 	memset(data, 0xff, sizeof(data));
-	expect(call(edu.context, IOMMUFD_HW_INFO, &info), 0, "GET_HW_INFO with room");
+	expect(call(edu.iommufd, IOMMUFD_HW_INFO, &info), 0, "GET_HW_INFO with room");
 	check(data[sizeof(data) - 1] == 0, "room that is not needed is zero");
 	info.flags = 2;
-	expect(call(edu.context, IOMMUFD_HW_INFO, &info), -EOPNOTSUPP,
+	expect(call(edu.iommufd, IOMMUFD_HW_INFO, &info), -EOPNOTSUPP,
 	       "GET_HW_INFO, an unknown flag");
 	info = (struct iommufd_hw_info){ .size = sizeof(info),
 					 .device = edu.id,
 					 .reserved = { 1 } };
-	expect(call(edu.context, IOMMUFD_HW_INFO, &info), -EOPNOTSUPP, "GET_HW_INFO, reserved");
+	expect(call(edu.iommufd, IOMMUFD_HW_INFO, &info), -EOPNOTSUPP, "GET_HW_INFO, reserved");
 
-	expect(attach_device_to(&edu, 9999), -ENOENT, "attach to no object");
-	expect(attach_device_to(&edu, edu.id), -EINVAL, "attach to the device itself");
-	table = attach_device_to(&edu, ioas);
+	expect(attach_device(edu.device, 9999), -ENOENT, "attach to no object");
+	expect(attach_device(edu.device, edu.id), -EINVAL, "attach to the device itself");
+	table = attach_device(edu.device, ioas);
 	check(table > 0 && table != ioas, "attach to an address space gives a page table");
-	expect(attach_device_to(&edu, ioas), table, "attach to it again");
-	expect(attach_device_to(&edu, (uint32_t)table), table, "attach to the page table");
-	expect(iommufd_destroy(edu.context, ioas), -EBUSY, "DESTROY of the address space");
-	expect(iommufd_destroy(edu.context, (uint32_t)table), -EBUSY, "DESTROY of the page table");
-	expect(detach_device_from(&edu), 0, "detach");
-	expect(iommufd_destroy(edu.context, (uint32_t)table), -ENOENT,
+	expect(attach_device(edu.device, ioas), table, "attach to it again");
+	expect(attach_device(edu.device, (uint32_t)table), table, "attach to the page table");
+	expect(iommufd_destroy(edu.iommufd, ioas), -EBUSY, "DESTROY of the address space");
+	expect(iommufd_destroy(edu.iommufd, (uint32_t)table), -EBUSY, "DESTROY of the page table");
+	expect(detach_device(edu.device), 0, "detach");
+	expect(iommufd_destroy(edu.iommufd, (uint32_t)table), -ENOENT,
 	       "the page table has gone with it");
-	expect(detach_device_from(&edu), 0, "detach again");
+	expect(detach_device(edu.device), 0, "detach again");
 
-	again = hwpt_alloc(&edu, ioas);
+	again = hwpt_alloc(edu.iommufd, edu.id, ioas);
 	check(again > 0, "HWPT_ALLOC");
-	expect(hwpt_alloc(&edu, 9999), -EINVAL, "HWPT_ALLOC of no address space");
-	expect(hwpt_alloc(&edu, (uint32_t)again), -EOPNOTSUPP, "HWPT_ALLOC of a page table");
-	expect(call(edu.context, IOMMUFD_HWPT_ALLOC, &flag), -EOPNOTSUPP,
+	expect(hwpt_alloc(edu.iommufd, edu.id, 9999), -EINVAL, "HWPT_ALLOC of no address space");
+	expect(hwpt_alloc(edu.iommufd, edu.id, (uint32_t)again), -EOPNOTSUPP,
+	       "HWPT_ALLOC of a page table");
+	expect(call(edu.iommufd, IOMMUFD_HWPT_ALLOC, &flag), -EOPNOTSUPP,
 	       "HWPT_ALLOC, an unknown flag");
-	expect(hwpt_alloc(&edu, edu.id), -EINVAL, "HWPT_ALLOC of a device");
-	expect(iommufd_destroy(edu.context, ioas), -EBUSY, "DESTROY of an address space with it");
-	expect(attach_device_to(&edu, (uint32_t)again), again, "attach to it");
-	expect(iommufd_destroy(edu.context, (uint32_t)again), -EBUSY, "DESTROY of it, attached");
-	expect(detach_device_from(&edu), 0, "detach from it");
-	expect(iommufd_destroy(edu.context, (uint32_t)again), 0, "DESTROY of it");
-	expect(iommufd_destroy(edu.context, ioas), 0, "DESTROY of the address space then");
+	expect(hwpt_alloc(edu.iommufd, edu.id, edu.id), -EINVAL, "HWPT_ALLOC of a device");
+	expect(iommufd_destroy(edu.iommufd, ioas), -EBUSY, "DESTROY of an address space with it");
+	expect(attach_device(edu.device, (uint32_t)again), again, "attach to it");
+	expect(iommufd_destroy(edu.iommufd, (uint32_t)again), -EBUSY, "DESTROY of it, attached");
+	expect(detach_device(edu.device), 0, "detach from it");
+	expect(iommufd_destroy(edu.iommufd, (uint32_t)again), 0, "DESTROY of it");
+	expect(iommufd_destroy(edu.iommufd, ioas), 0, "DESTROY of the address space then");
 }
 
 /* Areas that no device can have, and what they do to attaching. */
 static void check_conflicts(void)
 {
 	const struct iommufd_range window = { MSI_WINDOW, MSI_WINDOW + PAGE - 1 };
-	struct iommufd_device edu = must_bind_device(EDU);
+	struct cdev_session edu = must_bind_only(EDU, must_open_iommufd());
 	unsigned char *memory = must_allocate(4 * PAGE);
-	uint32_t ioas = must_ioas(edu.context);
+	uint32_t ioas = must_ioas(edu.iommufd);
 	struct iommufd_range ranges[16];
 	const struct {
 		const char *what;
@@ -134,63 +135,63 @@ static void check_conflicts(void)
 	long count;
 
 	for (size_t i = 0; i < ARRAY_SIZE(areas); i++) {
-		must(ioas_map_at(edu.context, ioas, areas[i].address, areas[i].length,
+		must(ioas_map_at(edu.iommufd, ioas, areas[i].address, areas[i].length,
 				 areas[i].iova),
 		     "MAP");
-		expect(attach_device_to(&edu, ioas), areas[i].result, "attach, an area %s",
+		expect(attach_device(edu.device, ioas), areas[i].result, "attach, an area %s",
 		       areas[i].what);
-		must(ioas_unmap_range(edu.context, ioas, 0, UINT64_MAX), "UNMAP");
+		must(ioas_unmap_range(edu.iommufd, ioas, 0, UINT64_MAX), "UNMAP");
 	}
-	must(ioas_allow(edu.context, ioas, &window, 1), "ALLOW_IOVAS");
-	expect(attach_device_to(&edu, ioas), -EADDRINUSE, "attach, what is allowed is reserved");
-	must(ioas_allow(edu.context, ioas, NULL, 0), "ALLOW_IOVAS of none");
-	must(attach_device_to(&edu, ioas), "attach");
+	must(ioas_allow(edu.iommufd, ioas, &window, 1), "ALLOW_IOVAS");
+	expect(attach_device(edu.device, ioas), -EADDRINUSE, "attach, what is allowed is reserved");
+	must(ioas_allow(edu.iommufd, ioas, NULL, 0), "ALLOW_IOVAS of none");
+	must(attach_device(edu.device, ioas), "attach");
 
-	expect(ioas_allow(edu.context, ioas, &window, 1), -EADDRINUSE,
+	expect(ioas_allow(edu.iommufd, ioas, &window, 1), -EADDRINUSE,
 	       "ALLOW_IOVAS of what is reserved");
-	count = ioas_ranges(edu.context, ioas, ranges, ARRAY_SIZE(ranges));
+	count = ioas_ranges(edu.iommufd, ioas, ranges, ARRAY_SIZE(ranges));
 	check(count > 1 && ranges[count - 1].last < BEYOND, "IOVA_RANGES of a device");
-	expect(ioas_alignment(edu.context, ioas), PAGE, "pages are what can be mapped");
-	expect(ioas_map_at(edu.context, ioas, memory, PAGE, MSI_WINDOW), -EINVAL,
+	expect(ioas_alignment(edu.iommufd, ioas), PAGE, "pages are what can be mapped");
+	expect(ioas_map_at(edu.iommufd, ioas, memory, PAGE, MSI_WINDOW), -EINVAL,
 	       "MAP in the window of interrupts");
-	expect(ioas_map_at(edu.context, ioas, memory, PAGE, BEYOND), -EINVAL,
+	expect(ioas_map_at(edu.iommufd, ioas, memory, PAGE, BEYOND), -EINVAL,
 	       "MAP beyond what the IOMMU maps");
-	expect(ioas_map_at(edu.context, ioas, memory, PAGE, LAST_PAGE), -EINVAL,
+	expect(ioas_map_at(edu.iommufd, ioas, memory, PAGE, LAST_PAGE), -EINVAL,
 	       "MAP at the last page");
-	expect(ioas_map_at(edu.context, ioas, memory, 2 * PAGE, LAST_PAGE), -EOVERFLOW,
+	expect(ioas_map_at(edu.iommufd, ioas, memory, 2 * PAGE, LAST_PAGE), -EOVERFLOW,
 	       "MAP that wraps");
-	expect(ioas_map_at(edu.context, ioas, memory, 100, 0), -EINVAL, "MAP of a part of a page");
-	expect(ioas_map_at(edu.context, ioas, memory + 8, PAGE, 0), -EINVAL,
+	expect(ioas_map_at(edu.iommufd, ioas, memory, 100, 0), -EINVAL, "MAP of a part of a page");
+	expect(ioas_map_at(edu.iommufd, ioas, memory + 8, PAGE, 0), -EINVAL,
 	       "MAP of an odd address");
-	expect(ioas_map_at(edu.context, ioas, memory, PAGE, 8), -EINVAL, "MAP at an odd IOVA");
-	expect(ioas_map_at(edu.context, ioas, NULL, PAGE, 0), -EFAULT, "MAP of no memory");
-	expect(ioas_unmap_range(edu.context, ioas, 0, UINT64_MAX), 0, "nothing is mapped of these");
+	expect(ioas_map_at(edu.iommufd, ioas, memory, PAGE, 8), -EINVAL, "MAP at an odd IOVA");
+	expect(ioas_map_at(edu.iommufd, ioas, NULL, PAGE, 0), -EFAULT, "MAP of no memory");
+	expect(ioas_unmap_range(edu.iommufd, ioas, 0, UINT64_MAX), 0, "nothing is mapped of these");
 }
 
 /* BARs cannot be mapped here, neither by the one command nor by the other. */
 static void check_bar(void)
 {
 	struct engine engine = must_have_engine();
-	uint32_t ioas = must_ioas(engine.edu.context);
+	uint32_t ioas = must_ioas(engine.edu.iommufd);
 
-	must(vfio_ioas(engine.edu.context, VFIO_IOAS_SET, ioas), "VFIO_IOAS");
-	must(attach_device_to(&engine.edu, ioas), "attach");
-	expect(ioas_map_at(engine.edu.context, ioas, engine.bar, PAGE, 0), -EFAULT, "MAP of a BAR");
-	expect(map_dma(engine.edu.context, engine.bar, 0, PAGE, READ_WRITE), -EFAULT,
+	must(vfio_ioas(engine.edu.iommufd, VFIO_IOAS_SET, ioas), "VFIO_IOAS");
+	must(attach_device(engine.edu.device, ioas), "attach");
+	expect(ioas_map_at(engine.edu.iommufd, ioas, engine.bar, PAGE, 0), -EFAULT, "MAP of a BAR");
+	expect(map_dma(engine.edu.iommufd, engine.bar, 0, PAGE, READ_WRITE), -EFAULT,
 	       "MAP_DMA of a BAR");
 }
 
 static void check_dma(void)
 {
 	struct engine engine = must_have_engine();
-	int fd = engine.edu.context;
+	int fd = engine.edu.iommufd;
 	uint32_t first = must_ioas(fd), second = must_ioas(fd);
 	unsigned char *memory = must_allocate(8 * PAGE), *other = must_allocate(8 * PAGE);
 	long before = pinned_kilobytes(), table;
 
 	must(ioas_map_at(fd, first, memory, 8 * PAGE, 0), "MAP before attaching");
 	expect(pinned_kilobytes() - before, 0, "nothing is pinned with no device");
-	must(attach_device_to(&engine.edu, first), "attach");
+	must(attach_device(engine.edu.device, first), "attach");
 	expect(pinned_kilobytes() - before, 8 * PAGE / KIB, "everything is pinned with a device");
 	check(copies(&engine, 0, memory, 7 * PAGE, memory + 7 * PAGE),
 	      "the device copies what was mapped before");
@@ -199,22 +200,22 @@ static void check_dma(void)
 	      "the device copies what is mapped after");
 	must(ioas_copy_to(fd, second, 64 * PAGE, first, 2 * PAGE, 4 * PAGE, IOAS_READ_WRITE),
 	     "COPY of a part");
-	expect(attach_device_to(&engine.edu, second) > 0, 1, "attach to another address space");
+	expect(attach_device(engine.edu.device, second) > 0, 1, "attach to another address space");
 	check(copies(&engine, 64 * PAGE, memory + 2 * PAGE, 67 * PAGE, memory + 5 * PAGE),
 	      "the device copies what was copied there");
 	expect(pinned_kilobytes() - before, 4 * PAGE / KIB, "only that is pinned");
 
-	table = must(hwpt_alloc(&engine.edu, first), "HWPT_ALLOC");
+	table = must(hwpt_alloc(engine.edu.iommufd, engine.edu.id, first), "HWPT_ALLOC");
 	expect(pinned_kilobytes() - before, 16 * PAGE / KIB,
 	       "a page table pins, what two have is pinned once");
-	expect(attach_device_to(&engine.edu, (uint32_t)table), table, "attach to a page table");
+	expect(attach_device(engine.edu.device, (uint32_t)table), table, "attach to a page table");
 	check(copies(&engine, 0, memory, 23 * PAGE, other + 7 * PAGE),
 	      "the device copies what is behind it");
 	must(ioas_unmap_range(fd, first, 0, 8 * PAGE), "UNMAP");
 	check(copies(&engine, 16 * PAGE, other, 17 * PAGE, other + PAGE),
 	      "the device copies what is left");
 	expect(pinned_kilobytes() - before, 8 * PAGE / KIB, "what was unmapped is not pinned");
-	must(detach_device_from(&engine.edu), "detach");
+	must(detach_device(engine.edu.device), "detach");
 	must(iommufd_destroy(fd, (uint32_t)table), "DESTROY of the page table");
 	expect(pinned_kilobytes() - before, 0, "with the last page table nothing is pinned");
 }
@@ -223,13 +224,13 @@ static void check_dma(void)
 static void check_cut(void)
 {
 	struct engine engine = must_have_engine();
-	int fd = engine.edu.context;
+	int fd = engine.edu.iommufd;
 	uint32_t ioas = must_ioas(fd);
 	unsigned char *memory = must_allocate(16 * PAGE);
 	long before = pinned_kilobytes();
 
 	must(vfio_ioas(fd, VFIO_IOAS_SET, ioas), "VFIO_IOAS");
-	must(attach_device_to(&engine.edu, ioas), "attach");
+	must(attach_device(engine.edu.device, ioas), "attach");
 	must(call_number(fd, VFIO_SET_IOMMU, VFIO_TYPE1_IOMMU), "SET_IOMMU");
 	must(map_dma(fd, memory, 0, 16 * PAGE, READ_WRITE), "MAP_DMA");
 	expect(call_number(fd, VFIO_SET_IOMMU, VFIO_TYPE1_IOMMU), 0, "SET_IOMMU of the same again");
@@ -262,7 +263,7 @@ static unsigned char *must_map_memory(size_t size, int flags, int file)
 static void check_huge(void)
 {
 	struct engine engine = must_have_engine();
-	int fd = engine.edu.context;
+	int fd = engine.edu.iommufd;
 	uint32_t first = must_ioas(fd), second = must_ioas(fd);
 	unsigned char *memory;
 	long before = pinned_kilobytes();
@@ -271,13 +272,13 @@ static void check_huge(void)
 	must(ioas_map_at(fd, first, memory, 2 * HUGE, 0), "MAP of huge pages");
 	must(ioas_copy_to(fd, second, 0, first, HUGE - PAGE, 2 * PAGE, IOAS_READ_WRITE),
 	     "COPY of a page of each");
-	must(attach_device_to(&engine.edu, first), "attach");
+	must(attach_device(engine.edu.device, first), "attach");
 	check(copies(&engine, PAGE, memory + PAGE, 2 * HUGE - PAGE, memory + 2 * HUGE - PAGE),
 	      "the device copies between huge pages");
 	expect(pinned_kilobytes() - before, 2 * (long)HUGE / KIB, "both are pinned");
-	must(hwpt_alloc(&engine.edu, second), "HWPT_ALLOC");
+	must(hwpt_alloc(engine.edu.iommufd, engine.edu.id, second), "HWPT_ALLOC");
 	must(ioas_unmap_range(fd, first, 0, UINT64_MAX), "UNMAP");
-	must(attach_device_to(&engine.edu, second), "attach to the other");
+	must(attach_device(engine.edu.device, second), "attach to the other");
 	check(copies(&engine, 0, memory + HUGE - PAGE, PAGE, memory + HUGE),
 	      "the device copies between the two pages that are left");
 	must(ioas_unmap_range(fd, second, 0, UINT64_MAX), "UNMAP");
@@ -287,13 +288,13 @@ static void check_huge(void)
 static void check_file_of(const char *what, int file, size_t size)
 {
 	struct engine engine = must_have_engine();
-	int fd = engine.edu.context;
+	int fd = engine.edu.iommufd;
 	uint32_t ioas = must_ioas(fd), copy = must_ioas(fd);
 	unsigned char *memory = must_map_memory(size, MAP_SHARED, file);
 	long before = pinned_kilobytes();
 
 	about("%s", what);
-	must(attach_device_to(&engine.edu, ioas), "attach");
+	must(attach_device(engine.edu.device, ioas), "attach");
 	expect(ioas_map_file_at(fd, ioas, file, 0, size, 0, IOAS_READ_WRITE), 0, "MAP_FILE");
 	expect(pinned_kilobytes() - before, (long)size / KIB, "the file is pinned");
 	check(copies(&engine, PAGE, memory + PAGE, size - PAGE, memory + size - PAGE),
@@ -310,7 +311,7 @@ static void check_file_of(const char *what, int file, size_t size)
 	       "COPY of two pages");
 	expect(iommufd_change_process(fd), 0, "CHANGE_PROCESS of the same");
 	close(file);
-	must(attach_device_to(&engine.edu, copy), "attach to the copy");
+	must(attach_device(engine.edu.device, copy), "attach to the copy");
 	check(copies(&engine, 16 * PAGE, memory + PAGE, 17 * PAGE, memory + 2 * PAGE),
 	      "the device copies in the copy");
 	must(ioas_unmap_range(fd, ioas, 0, UINT64_MAX), "UNMAP");
@@ -382,18 +383,18 @@ static void check_limit(bool by_process)
 {
 	int fd = must_open_iommufd(), file = memfd_create("weir", MFD_CLOEXEC);
 	unsigned char *memory = must_allocate(64 * PAGE);
-	struct iommufd_device edu;
+	struct cdev_session edu;
 	long locked = only_locked_kilobytes(), before = pinned_kilobytes();
 	uint32_t ioas;
 
 	about("%s", by_process ? "by process" : "by user");
 	must(iommufd_option(fd, OPTION_RLIMIT_MODE, OPTION_SET, 0, by_process), "RLIMIT_MODE");
-	edu = must_bind_device_to(EDU, fd);
+	edu = must_bind_only(EDU, fd);
 	must(ftruncate(file, 8 * PAGE) ? -errno : 0, "ftruncate");
 	drop_ipc_lock();
 	set_limit(32 * PAGE);
 	ioas = must_ioas(fd);
-	must(attach_device_to(&edu, ioas), "attach");
+	must(attach_device(edu.device, ioas), "attach");
 	expect(ioas_map_at(fd, ioas, memory, 33 * PAGE, 0), -ENOMEM, "MAP beyond the limit");
 	expect(ioas_map_at(fd, ioas, memory, 32 * PAGE, 0), 0, "MAP up to the limit");
 	expect(ioas_map_at(fd, ioas, memory, PAGE, 64 * PAGE), -ENOMEM, "MAP of one more");
@@ -435,11 +436,11 @@ static void check_limits(void)
 static void check_huge_pages(void)
 {
 	struct engine engine = must_have_engine();
-	int fd = engine.edu.context;
+	int fd = engine.edu.iommufd;
 	uint32_t ioas = must_ioas(fd);
 	unsigned char *memory = must_allocate(PAGE);
 
-	must(attach_device_to(&engine.edu, ioas), "attach");
+	must(attach_device(engine.edu.device, ioas), "attach");
 	must(ioas_map_at(fd, ioas, memory, PAGE, 0), "MAP");
 	expect(iommufd_option(fd, OPTION_HUGE_PAGES, OPTION_SET, ioas, 0), -EINVAL,
 	       "HUGE_PAGES off when something is mapped for a device");

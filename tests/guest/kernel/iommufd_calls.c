@@ -1,28 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "iommufd_calls.h"
-
-struct bind {
-	uint32_t argsz;
-	uint32_t flags;
-	int32_t context;
-	uint32_t id;
-};
-
-struct attach {
-	uint32_t argsz;
-	uint32_t flags;
-	uint32_t id;
-};
-
-#define DEVICE_BIND_CONTEXT _IO(VFIO_TYPE, VFIO_BASE + 18)
-#define DEVICE_ATTACH_TABLE _IO(VFIO_TYPE, VFIO_BASE + 19)
-#define DEVICE_DETACH_TABLE _IO(VFIO_TYPE, VFIO_BASE + 20)
 
 int must_open_iommufd(void)
 {
@@ -198,66 +179,14 @@ long iommufd_change_process(int fd)
 	return call(fd, IOMMUFD_CHANGE_PROCESS, &command);
 }
 
-/* The device's node, opened. */
-static int open_own_node(const char *bdf)
-{
-	char path[320] = "";
-	struct dirent *entry;
-	DIR *folder;
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/vfio-dev", bdf);
-	folder = opendir(path);
-	while (folder && (entry = readdir(folder))) {
-		if (strncmp(entry->d_name, "vfio", 4) == 0)
-			snprintf(path, sizeof(path), "/dev/vfio/devices/%s", entry->d_name);
-	}
-	if (folder)
-		closedir(folder);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
-
-struct iommufd_device must_bind_device(enum conform_kind kind)
-{
-	return must_bind_device_to(kind, must_open_iommufd());
-}
-
-struct iommufd_device must_bind_device_to(enum conform_kind kind, int context)
-{
-	struct iommufd_device device = { .context = context };
-	struct bind bind = { .argsz = sizeof(bind), .context = device.context };
-
-	device.device = (int)must(open_own_node(the_devices[kind].bdf), "open the %s's own node",
-				  the_devices[kind].kind);
-	must(call(device.device, DEVICE_BIND_CONTEXT, &bind), "BIND_IOMMUFD");
-	device.id = bind.id;
-	return device;
-}
-
-long attach_device_to(const struct iommufd_device *device, uint32_t id)
-{
-	struct attach attach = { .argsz = sizeof(attach), .id = id };
-	long result = call(device->device, DEVICE_ATTACH_TABLE, &attach);
-
-	return result < 0 ? result : (long)attach.id;
-}
-
-long detach_device_from(const struct iommufd_device *device)
-{
-	struct attach detach = { .argsz = 2 * sizeof(uint32_t) };
-
-	return call(device->device, DEVICE_DETACH_TABLE, &detach);
-}
-
-long hwpt_alloc(const struct iommufd_device *device, uint32_t ioas)
+long hwpt_alloc(int fd, uint32_t device, uint32_t ioas)
 {
 	struct iommufd_hwpt_alloc alloc = {
 		.size = sizeof(alloc),
-		.device = device->id,
+		.device = device,
 		.table = ioas,
 	};
-	long result = call(device->context, IOMMUFD_HWPT_ALLOC, &alloc);
+	long result = call(fd, IOMMUFD_HWPT_ALLOC, &alloc);
 
 	return result < 0 ? result : (long)alloc.id;
 }

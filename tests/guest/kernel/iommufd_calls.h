@@ -184,21 +184,8 @@ long vfio_ioas(int fd, uint32_t op, uint32_t ioas);
 long iommufd_destroy(int fd, uint32_t id);
 long iommufd_change_process(int fd);
 
-/* A device by its own node, bound to a new context, attached to nothing. */
-struct iommufd_device {
-	int context;
-	int device;
-	uint32_t id;
-};
-
-struct iommufd_device must_bind_device(enum conform_kind kind);
-/* The same, to a context there is. */
-struct iommufd_device must_bind_device_to(enum conform_kind kind, int context);
-/* To the address space or page table; the page table's id. */
-long attach_device_to(const struct iommufd_device *device, uint32_t id);
-long detach_device_from(const struct iommufd_device *device);
-/* A new page table for the device; its id. */
-long hwpt_alloc(const struct iommufd_device *device, uint32_t ioas);
+/* A new page table in the address space, for a device by its id there; the page table's id. */
+long hwpt_alloc(int fd, uint32_t device, uint32_t ioas);
 
 /* Kilobytes that this process has pinned for devices, by the kernel's count. */
 long pinned_kilobytes(void);
