@@ -115,6 +115,8 @@ int weir_ioas_allow(struct weir_ioas *ioas, const struct weir_ioas_range *list, 
 	rc = weir_ranges_sort(&allowed, list, count);
 	if (rc)
 		return rc;
+	/* Nothing is attached meanwhile, so that the one knows of the other. */
+	down_read(&ioas->domains_lock);
 	down_write(&ioas->areas_lock);
 	for (i = 0; i < count; i++)
 		if (!weir_ranges_contain(&ioas->ranges, list[i].start, list[i].last))
@@ -122,6 +124,7 @@ int weir_ioas_allow(struct weir_ioas *ioas, const struct weir_ioas_range *list, 
 	if (!rc)
 		swap(ioas->allowed, allowed);
 	up_write(&ioas->areas_lock);
+	up_read(&ioas->domains_lock);
 	weir_ranges_free(&allowed);
 	return rc;
 }

@@ -40,7 +40,7 @@ struct weir_ioas {
 
 	/*
 	 * [6] guards all that follows; nr_domains, ranges and page_sizes change with [5]
-	 * for writing.
+	 * for writing, allowed with [5] for reading.
 	 */
 	struct rw_semaphore areas_lock;
 	struct rb_root_cached areas;

@@ -16,6 +16,9 @@
 
 #define THREADS 8
 #define ROUNDS 24
+#define MSI_WINDOW 0xfee00000ull
+#define RANGES 65536u /* so many that looking at all of them takes a while */
+#define STEP_US 50
 
 static struct crew {
 	struct cdev_session session;
@@ -28,6 +31,8 @@ static struct crew {
 	atomic_uint wrong; /* answers that cannot be */
 	_Atomic long surprise; /* one of them */
 	atomic_bool stop;
+	atomic_bool did_one, did_other; /* of two things, of which only one can be done */
+	struct iommufd_range *ranges;
 } crew;
 
 struct worker {
@@ -187,6 +192,64 @@ static void check_attachments(void)
 	expect(locked_kilobytes() - locked, 0, "nothing is charged");
 }
 
+static void expect_one_of_two(const char *what)
+{
+	check(crew.worked > 0 && crew.wrong == 0, "%s: only one can be done", what);
+	expect(crew.surprise, 0, "%s: no other answer", what);
+}
+
+/* At the end of a round. */
+static void judge_both(void)
+{
+	if (atomic_exchange(&crew.did_one, false) & atomic_exchange(&crew.did_other, false))
+		atomic_fetch_add(&crew.wrong, 1);
+}
+
+/* Every thread comes a little later than the one before, and in every round later than before. */
+static void come_late(const struct worker *worker, int round)
+{
+	usleep(worker->number * (unsigned int)round * STEP_US);
+}
+
+/* What is reserved for the device may be what has to be possible, or the device attached. */
+static void *allow_or_attach(void *argument)
+{
+	static const struct iommufd_range window = { MSI_WINDOW, MSI_WINDOW + PAGE - 1 };
+	const struct worker *worker = argument;
+	const struct cdev_session *edu = &crew.session;
+
+	for (int round = 0; round < ROUNDS; round++) {
+		if (worker->number == 0)
+			judge(ioas_allow(edu->iommufd, edu->ioas, crew.ranges, RANGES), 0, 0);
+		pthread_barrier_wait(&crew.barrier);
+		come_late(worker, round);
+		if (worker->number == 0 &&
+		    judge(attach_device(edu->device, edu->ioas), -EADDRINUSE, -EADDRINUSE))
+			atomic_store(&crew.did_one, true);
+		if (worker->number != 0 && judge(ioas_allow(edu->iommufd, edu->ioas, &window, 1),
+						 -EADDRINUSE, -EADDRINUSE))
+			atomic_store(&crew.did_other, true);
+		pthread_barrier_wait(&crew.barrier);
+		if (worker->number == 0) {
+			judge_both();
+			judge(detach_device(edu->device), 0, 0);
+		}
+	}
+	return NULL;
+}
+
+static void check_allowed(void)
+{
+	crew.ranges = must_allocate(RANGES * sizeof(*crew.ranges));
+	for (uint64_t i = 0; i < RANGES; i++)
+		crew.ranges[i] = (struct iommufd_range){ (1ull << 32) + 2 * i * PAGE,
+							 (1ull << 32) + (2 * i + 1) * PAGE - 1 };
+	crew.session = must_bind_only(EDU, must_open_iommufd());
+	crew.session.ioas = must_ioas(crew.session.iommufd);
+	run_crew(allow_or_attach);
+	expect_one_of_two("ALLOW_IOVAS of what is reserved, and ATTACH");
+}
+
 /* One thread takes the driver away and gives it back; the node's name changes. */
 static void *lose_driver(void *argument)
 {
@@ -232,9 +295,8 @@ static void check_driver(void)
 }
 
 static const struct conform_case cases[] = {
-	{ "who has a device", check_owners },
-	{ "one file", check_one_file },
-	{ "attachments", check_attachments },
+	{ "who has a device", check_owners }, { "one file", check_one_file },
+	{ "attachments", check_attachments }, { "what is allowed", check_allowed },
 	{ "the driver", check_driver },
 };
 
