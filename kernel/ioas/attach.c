@@ -228,7 +228,9 @@ static int area_check(const struct weir_area *area, const struct weir_ranges *ra
 		return conflict_is(conflict, area, WEIR_IOAS_CAUSE_APERTURE);
 	if (!weir_ranges_contain(ranges, area->node.start, area->node.last))
 		return conflict_is(conflict, area, WEIR_IOAS_CAUSE_RESERVED);
-	if (!IS_ALIGNED(area->node.start | (area->node.last + 1), 1ULL << __ffs64(page_sizes)))
+	/* What it maps begins as it does itself: with a page. */
+	if (!IS_ALIGNED(area->node.start | (area->node.last + 1) | area->offset,
+			1ULL << __ffs64(page_sizes)))
 		return conflict_is(conflict, area, WEIR_IOAS_CAUSE_PAGE_SIZE);
 	return 0;
 }

@@ -128,6 +128,7 @@ static void check_conflicts(void)
 		long result;
 	} areas[] = {
 		{ "within a page", memory + 1, PAGE, 10, -EADDRINUSE },
+		{ "of memory that begins within a page", memory + 8, PAGE, PAGE, -EADDRINUSE },
 		{ "in the window of interrupts", memory, MSI_WINDOW, PAGE, -EADDRINUSE },
 		{ "beyond what the IOMMU maps", memory, BEYOND, PAGE, -EADDRINUSE },
 		{ "of no memory", NULL, PAGE, PAGE, -EFAULT },
