@@ -47,10 +47,10 @@ struct weir_context_ops {
 	/*
 	 * The device reaches what is mapped in the address space, or behind the page table, that
 	 * *id names; it is taken from the one it was attached to, if any. *id is then the page
-	 * table's, which was perhaps made for it. On failure it is attached as before: -ENOENT, no
-	 * such object; -EINVAL, an object of another kind, or a group's other device is attached
-	 * elsewhere; -EADDRINUSE, an area lies where the device cannot reach; -EFAULT, memory of an
-	 * area is not there; -ENOMEM.
+	 * table's, which was perhaps made for it. On failure it is attached as before, or, when
+	 * memory is short for that, too, to nothing: -ENOENT, no such object; -EINVAL, an object of
+	 * another kind, or a group's other device is attached elsewhere; -EADDRINUSE, an area lies
+	 * where the device cannot reach; -EFAULT, memory of an area is not there; -ENOMEM.
 	 */
 	int (*attach)(struct weir_binding *binding, u32 *id);
 	/* It reaches nothing when this returns. Does nothing if it is not attached. Cannot fail. */

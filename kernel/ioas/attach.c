@@ -13,11 +13,12 @@
 #include "compat/compat.h"
 #include "ioas/private.h"
 
-/* A group that is attached: in a domain. */
+/* A group that is attached: in a domain. Or it was, and may be again. */
 struct member {
 	struct list_head entry;
 	struct weir_domain *domain;
 	struct iommu_group *group;
+	bool suspended;
 	/* Of struct iommu_resv_region: what the group's devices cannot have translated. */
 	struct list_head reserved;
 };
@@ -386,15 +387,16 @@ static int admit(struct weir_ioas *ioas, struct weir_domain *domain, struct memb
 	return 0;
 }
 
-/* NULL: the group is not attached. [4] is held. */
-static struct member *member_find(struct weir_ioas *ioas, const struct iommu_group *group)
+/* NULL: the group is not attached, or suspended. [4] is held. */
+static struct member *member_find(struct weir_ioas *ioas, const struct iommu_group *group,
+				  bool suspended)
 {
 	struct weir_domain *domain;
 	struct member *member;
 
 	list_for_each_entry(domain, &ioas->domains, entry)
 		list_for_each_entry(member, &domain->members, entry)
-			if (member->group == group)
+			if (member->group == group && member->suspended == suspended)
 				return member;
 	return NULL;
 }
@@ -424,7 +426,7 @@ static int attach(struct weir_ioas *ioas, struct iommu_group *group, struct weir
 	struct member *member;
 	int rc;
 
-	if (member_find(ioas, group))
+	if (member_find(ioas, group, false))
 		return -EBUSY;
 	member = member_new(group);
 	if (IS_ERR(member))
@@ -525,17 +527,10 @@ static void domain_give_up(struct weir_ioas *ioas, struct weir_domain *domain)
 	domain_free(domain);
 }
 
-void weir_ioas_detach_group(struct weir_ioas *ioas, struct iommu_group *group)
+/* The end of a member whose group is not attached any more. [4] is held. */
+static void member_remove(struct weir_ioas *ioas, struct member *member)
 {
-	struct weir_domain *domain;
-	struct member *member;
-
-	mutex_lock(&ioas->attach_lock);
-	member = member_find(ioas, group);
-	if (WARN_ON(!member))
-		goto unlock;
-	domain = member->domain;
-	iommu_detach_group(domain->iommu_domain, group);
+	struct weir_domain *domain = member->domain;
 
 	down_write(&ioas->domains_lock);
 	list_del(&member->entry);
@@ -543,10 +538,60 @@ void weir_ioas_detach_group(struct weir_ioas *ioas, struct iommu_group *group)
 	up_write(&ioas->domains_lock);
 	domain_give_up(ioas, domain);
 	member_free(member);
-unlock:
+}
+
+void weir_ioas_detach_group(struct weir_ioas *ioas, struct iommu_group *group)
+{
+	struct member *member;
+
+	mutex_lock(&ioas->attach_lock);
+	member = member_find(ioas, group, false);
+	if (!WARN_ON(!member)) {
+		iommu_detach_group(member->domain->iommu_domain, group);
+		member_remove(ioas, member);
+	}
 	mutex_unlock(&ioas->attach_lock);
 }
 EXPORT_SYMBOL_GPL(weir_ioas_detach_group);
+
+void weir_ioas_suspend_group(struct weir_ioas *ioas, struct iommu_group *group)
+{
+	struct member *member;
+
+	mutex_lock(&ioas->attach_lock);
+	member = member_find(ioas, group, false);
+	if (!WARN_ON(!member)) {
+		iommu_detach_group(member->domain->iommu_domain, group);
+		member->suspended = true;
+	}
+	mutex_unlock(&ioas->attach_lock);
+}
+
+int weir_ioas_resume_group(struct weir_ioas *ioas, struct iommu_group *group)
+{
+	struct member *member;
+	int rc = -EINVAL;
+
+	mutex_lock(&ioas->attach_lock);
+	member = member_find(ioas, group, true);
+	if (!WARN_ON(!member))
+		rc = iommu_attach_group(member->domain->iommu_domain, group);
+	if (!rc)
+		member->suspended = false;
+	mutex_unlock(&ioas->attach_lock);
+	return rc;
+}
+
+void weir_ioas_forget_group(struct weir_ioas *ioas, struct iommu_group *group)
+{
+	struct member *member;
+
+	mutex_lock(&ioas->attach_lock);
+	member = member_find(ioas, group, true);
+	if (!WARN_ON(!member))
+		member_remove(ioas, member);
+	mutex_unlock(&ioas->attach_lock);
+}
 
 /* [4] is held. */
 static struct weir_domain *domain_create(struct weir_ioas *ioas, struct iommu_group *group,

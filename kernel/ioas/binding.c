@@ -142,31 +142,6 @@ static bool is_there(const struct weir_door_group *group, const struct weir_door
 	return group->hwpt->automatic && group->hwpt->ioas == ioas;
 }
 
-/*
- * Another page table for a group that is attached. The IOMMU API of these kernels can only take it
- * from the old one first: what the device does in between faults. [3a] is held.
- */
-static int group_move(struct weir_context *context, struct weir_door_group *group,
-		      struct weir_door_ioas *ioas, struct weir_hwpt *hwpt)
-{
-	struct weir_hwpt *old = group->hwpt;
-	int rc, again;
-
-	/* It stays for the way back. */
-	old->object.users++;
-	weir_hwpt_detach(context, group);
-	rc = weir_hwpt_attach(context, group, ioas, hwpt);
-	if (rc) {
-		again = weir_hwpt_attach(context, group, NULL, old);
-		WARN_ON(again);
-	}
-	if (!--old->object.users && old->automatic) {
-		weir_object_withdraw(context, &old->object);
-		weir_hwpt_free(old);
-	}
-	return rc;
-}
-
 /* [3a] is held. */
 static int attach(struct weir_context *context, struct weir_binding *binding,
 		  struct weir_door_ioas *ioas, struct weir_hwpt *hwpt)
@@ -179,7 +154,7 @@ static int attach(struct weir_context *context, struct weir_binding *binding,
 	} else if (is_there(group, ioas, hwpt)) {
 		rc = 0;
 	} else if (binding->attached && group->attached == 1) {
-		rc = group_move(context, group, ioas, hwpt);
+		rc = weir_hwpt_move(context, group, ioas, hwpt);
 		if (!group->hwpt) {
 			binding->attached = false;
 			group->attached = 0;

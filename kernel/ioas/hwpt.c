@@ -140,6 +140,15 @@ int weir_hwpt_attach(struct weir_context *context, struct weir_door_group *group
 	return 0;
 }
 
+/* One group less is attached by it. [3a] is held. */
+static void hwpt_let_go(struct weir_context *context, struct weir_hwpt *hwpt)
+{
+	if (--hwpt->object.users || !hwpt->automatic)
+		return;
+	weir_object_withdraw(context, &hwpt->object);
+	weir_hwpt_free(hwpt);
+}
+
 void weir_hwpt_detach(struct weir_context *context, struct weir_door_group *group)
 {
 	struct weir_hwpt *hwpt = group->hwpt;
@@ -147,10 +156,25 @@ void weir_hwpt_detach(struct weir_context *context, struct weir_door_group *grou
 	lockdep_assert_held(&context->lock);
 	weir_ioas_detach_group(hwpt->ioas->ioas, group->iommu_group);
 	group->hwpt = NULL;
-	if (--hwpt->object.users || !hwpt->automatic)
-		return;
-	weir_object_withdraw(context, &hwpt->object);
-	weir_hwpt_free(hwpt);
+	hwpt_let_go(context, hwpt);
+}
+
+int weir_hwpt_move(struct weir_context *context, struct weir_door_group *group,
+		   struct weir_door_ioas *ioas, struct weir_hwpt *hwpt)
+{
+	struct weir_hwpt *old = group->hwpt;
+	int rc;
+
+	lockdep_assert_held(&context->lock);
+	weir_ioas_suspend_group(old->ioas->ioas, group->iommu_group);
+	rc = weir_hwpt_attach(context, group, ioas, hwpt);
+	if (rc && !weir_ioas_resume_group(old->ioas->ioas, group->iommu_group))
+		return rc;
+	if (rc)
+		group->hwpt = NULL;
+	weir_ioas_forget_group(old->ioas->ioas, group->iommu_group);
+	hwpt_let_go(context, old);
+	return rc;
 }
 
 /* A page table for the device's group, in the address space. [3a] is held. */

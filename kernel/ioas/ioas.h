@@ -107,6 +107,20 @@ int weir_ioas_attach_group(struct weir_ioas *ioas, struct iommu_group *group,
 void weir_ioas_detach_group(struct weir_ioas *ioas, struct iommu_group *group);
 
 /*
+ * For a group that is to be attached elsewhere, perhaps to another domain of this address space, and
+ * comes back when that fails. Suspended, its devices reach nothing, but its domain stays, with every
+ * area mapped, and what its devices cannot reach stays impossible.
+ *
+ * weir_ioas_suspend_group - The group is attached. Cannot fail.
+ * weir_ioas_resume_group - It is attached again. -ENOMEM, or what the IOMMU's driver says: it is
+ * suspended still.
+ * weir_ioas_forget_group - It is as if it had been detached. Cannot fail.
+ */
+void weir_ioas_suspend_group(struct weir_ioas *ioas, struct iommu_group *group);
+int weir_ioas_resume_group(struct weir_ioas *ioas, struct iommu_group *group);
+void weir_ioas_forget_group(struct weir_ioas *ioas, struct iommu_group *group);
+
+/*
  * Domains by name, for who shows them to user space. A holder of a domain keeps it in the address
  * space, with every area mapped, also when no group is attached by it.
  */

@@ -33,6 +33,7 @@ static struct crew {
 	atomic_bool stop;
 	atomic_bool did_one, did_other; /* of two things, of which only one can be done */
 	struct iommufd_range *ranges;
+	void *memory;
 } crew;
 
 struct worker {
@@ -250,6 +251,39 @@ static void check_allowed(void)
 	expect_one_of_two("ALLOW_IOVAS of what is reserved, and ATTACH");
 }
 
+/* To an address space that it cannot be attached to; so it stays, and so does what is reserved. */
+static void *move_in_vain(void *argument)
+{
+	const struct worker *worker = argument;
+	const struct cdev_session *edu = &crew.session;
+
+	for (int round = 0; worker->number == 0 && round < ROUNDS; round++) {
+		if (judge(attach_device(edu->device, crew.second), -EADDRINUSE, -EADDRINUSE))
+			atomic_fetch_add(&crew.wrong, 1);
+	}
+	if (worker->number == 0)
+		atomic_store(&crew.stop, true);
+	while (!atomic_load(&crew.stop)) {
+		if (judge(ioas_map_at(edu->iommufd, edu->ioas, crew.memory, PAGE, MSI_WINDOW),
+			  -EINVAL, -EEXIST))
+			atomic_fetch_add(&crew.wrong, 1);
+	}
+	return NULL;
+}
+
+static void check_move_in_vain(void)
+{
+	crew.session = must_bind(EDU);
+	crew.second = must_ioas(crew.session.iommufd);
+	crew.memory = must_allocate(PAGE);
+	must(ioas_map_at(crew.session.iommufd, crew.second, crew.memory, PAGE, MSI_WINDOW), "MAP");
+	run_crew(move_in_vain);
+	check(crew.wrong == 0, "ATTACH that fails, and MAP of what is reserved: neither is done");
+	expect(crew.surprise, 0, "ATTACH that fails: no other answer");
+	expect(iommufd_destroy(crew.session.iommufd, crew.session.ioas), -EBUSY,
+	       "ATTACH that fails leaves the device attached");
+}
+
 /* One thread takes the driver away and gives it back; the node's name changes. */
 static void *lose_driver(void *argument)
 {
@@ -295,8 +329,11 @@ static void check_driver(void)
 }
 
 static const struct conform_case cases[] = {
-	{ "who has a device", check_owners }, { "one file", check_one_file },
-	{ "attachments", check_attachments }, { "what is allowed", check_allowed },
+	{ "who has a device", check_owners },
+	{ "one file", check_one_file },
+	{ "attachments", check_attachments },
+	{ "what is allowed", check_allowed },
+	{ "an attachment that fails", check_move_in_vain },
 	{ "the driver", check_driver },
 };
 
