@@ -3,6 +3,7 @@
 #ifndef WEIR_COMPAT_PIN_FILE_H
 #define WEIR_COMPAT_PIN_FILE_H
 
+#include <linux/fcntl.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/hugetlb.h>
@@ -15,16 +16,17 @@
 
 #include "compat/compat.h"
 
-/* F_SEAL_... of a tmpfs or a hugetlbfs file. */
-static inline unsigned int weir_compat_seals(const struct file *file)
+/* Whether a tmpfs or a hugetlbfs file is sealed against writing, or may be a moment later. */
+static inline bool weir_compat_is_sealed(const struct file *file)
 {
+	const unsigned int against = F_SEAL_WRITE | F_SEAL_FUTURE_WRITE;
 	struct inode *inode = file_inode(file);
 
 #ifdef CONFIG_HUGETLBFS
 	if (inode->i_sb->s_magic == HUGETLBFS_MAGIC)
-		return HUGETLBFS_I(inode)->seals;
+		return HUGETLBFS_I(inode)->seals & against;
 #endif
-	return SHMEM_I(inode)->seals;
+	return SHMEM_I(inode)->seals & against;
 }
 
 #if !WEIR_HAVE_MEMFD_PIN_FOLIOS
@@ -60,16 +62,21 @@ static inline bool weir_compat_are_of(const struct file *file, struct page **pag
 /*
  * Pins folios of a tmpfs or a hugetlbfs file for long, those of some of its pages from index on,
  * with one pin each, to be given back by unpin_user_page() of any page of theirs. Takes the caller's
- * mmap_lock. The number of folios, at least 1; *skip is the page of the first that index is. -EINVAL:
- * the file ends before; -ENOMEM, -EFAULT...
+ * mmap_lock, and the inode's lock. The number of folios, at least 1; *skip is the page of the first
+ * that index is. -EINVAL: the file ends before; -EPERM: writable, and it is sealed against that;
+ * -ENOMEM, -EFAULT, -EINTR...
  *
- * Where the kernel cannot do it by itself, the file is mapped by the caller for a moment.
+ * What is pinned cannot be sealed. Who seals holds the inode's lock from looking for pins to the
+ * end, so that the seals are looked at with that lock held, too, until there are pins.
+ *
+ * Where the kernel cannot do it by itself, the file is mapped by the caller for a moment: a mapping
+ * that can be written and a seal exclude each other.
  */
 static inline long weir_compat_pin_file(struct file *file, pgoff_t index, unsigned long pages,
 					bool writable, struct folio **folios, unsigned int max,
 					unsigned long *skip)
 {
-	const struct inode *inode = file_inode(file);
+	struct inode *inode = file_inode(file);
 	/* A page that the file ends in is none of it. */
 	const unsigned long all = i_size_read(inode) >> PAGE_SHIFT;
 #if WEIR_HAVE_MEMFD_PIN_FOLIOS
@@ -78,8 +85,18 @@ static inline long weir_compat_pin_file(struct file *file, pgoff_t index, unsign
 
 	if (index >= all || pages > all - index)
 		return -EINVAL;
-	count = memfd_pin_folios(file, (loff_t)index << PAGE_SHIFT,
-				 ((loff_t)(index + pages) << PAGE_SHIFT) - 1, folios, max, &offset);
+	/* Who writes to the file may hold it for as long as their memory takes to be there. */
+	if (down_read_killable(&inode->i_rwsem))
+		return -EINTR;
+	if (writable && weir_compat_is_sealed(file))
+		count = -EPERM;
+	else
+		count = memfd_pin_folios(file, (loff_t)index << PAGE_SHIFT,
+					 ((loff_t)(index + pages) << PAGE_SHIFT) - 1, folios, max,
+					 &offset);
+	inode_unlock_shared(inode);
+	if (count <= 0)
+		return count;
 	*skip = offset >> PAGE_SHIFT;
 	return count;
 #else

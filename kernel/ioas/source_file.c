@@ -3,7 +3,6 @@
  * A file of memory as a source: of a tmpfs (memfd is one) or of hugetlbfs. Its pages are pinned
  * without any process having them mapped.
  */
-#include <linux/fcntl.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
@@ -65,11 +64,6 @@ static int file_pin_batch(struct file_pages *source, pgoff_t index, unsigned lon
 	return add_folios(runs, folios, count, skip, pages);
 }
 
-static bool is_sealed(const struct file *file)
-{
-	return weir_compat_seals(file) & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE);
-}
-
 static int file_pin(struct weir_pages *pages, unsigned long first, unsigned long count,
 		    struct weir_runs *runs)
 {
@@ -79,9 +73,6 @@ static int file_pin(struct weir_pages *pages, unsigned long first, unsigned long
 	unsigned long now;
 	int rc = 0;
 
-	/* It may have been sealed since it was mapped; once it is pinned it cannot be. */
-	if (pages->source.writable && is_sealed(source->file))
-		return -EPERM;
 	folios = (struct folio **)__get_free_page(GFP_KERNEL);
 	if (!folios)
 		return -ENOMEM;
@@ -124,7 +115,8 @@ struct weir_source *weir_source_file(struct file *file, u64 start, bool writable
 
 	if (!is_of_memory(file))
 		return ERR_PTR(-EINVAL);
-	if (writable && is_sealed(file))
+	/* It may also be sealed later, as long as nothing is pinned. */
+	if (writable && weir_compat_is_sealed(file))
 		return ERR_PTR(-EPERM);
 	source = kzalloc(sizeof(*source), GFP_KERNEL_ACCOUNT);
 	if (!source)

@@ -4,6 +4,7 @@
  * of those that there can be, and at no time may there be two who have the device.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -18,6 +19,7 @@
 #define ROUNDS 24
 #define MSI_WINDOW 0xfee00000ull
 #define RANGES 65536u /* so many that looking at all of them takes a while */
+#define FILE_SIZE (16u << 20) /* so large that sealing it does */
 #define STEP_US 50
 
 static struct crew {
@@ -284,6 +286,54 @@ static void check_move_in_vain(void)
 	       "ATTACH that fails leaves the device attached");
 }
 
+static int new_file(void)
+{
+	int file = memfd_create("weir", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (file < 0 || fallocate(file, 0, 0, FILE_SIZE)) {
+		atomic_store(&crew.surprise, -errno);
+		atomic_fetch_add(&crew.wrong, 1);
+	}
+	return file;
+}
+
+/* A file is sealed against writing, or a device writes it. */
+static void *seal_or_map(void *argument)
+{
+	const struct worker *worker = argument;
+	const struct cdev_session *edu = &crew.session;
+
+	for (int round = 0; round < ROUNDS; round++) {
+		if (worker->number == 0)
+			atomic_store(&crew.file, new_file());
+		pthread_barrier_wait(&crew.barrier);
+		if (worker->number == 0 &&
+		    judge(fcntl(crew.file, F_ADD_SEALS, F_SEAL_WRITE) ? -errno : 0, -EBUSY, -EBUSY))
+			atomic_store(&crew.did_one, true);
+		if (worker->number == 1) {
+			come_late(worker, round);
+			if (judge(ioas_map_file_at(edu->iommufd, edu->ioas, crew.file, 0, PAGE, 0,
+						   IOAS_READ_WRITE),
+				  -EPERM, -EPERM))
+				atomic_store(&crew.did_other, true);
+		}
+		pthread_barrier_wait(&crew.barrier);
+		if (worker->number == 0) {
+			judge_both();
+			judge(ioas_unmap_range(edu->iommufd, edu->ioas, 0, UINT64_MAX), 0, 0);
+			close(crew.file);
+		}
+	}
+	return NULL;
+}
+
+static void check_seals(void)
+{
+	crew.session = must_bind(EDU);
+	run_crew(seal_or_map);
+	expect_one_of_two("F_SEAL_WRITE, and MAP_FILE for writing");
+}
+
 /* One thread takes the driver away and gives it back; the node's name changes. */
 static void *lose_driver(void *argument)
 {
@@ -334,6 +384,7 @@ static const struct conform_case cases[] = {
 	{ "attachments", check_attachments },
 	{ "what is allowed", check_allowed },
 	{ "an attachment that fails", check_move_in_vain },
+	{ "seals", check_seals },
 	{ "the driver", check_driver },
 };
 
