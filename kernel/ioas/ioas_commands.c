@@ -217,7 +217,9 @@ static int map_file(struct weir_door_ioas *ioas, const struct weir_iommu_ioas_ma
 	file = fget(map->fd);
 	if (!file)
 		return -EBADF;
-	if (flags & WEIR_IOAS_WRITE && !(file->f_mode & FMODE_WRITE))
+	/* As for who maps it into memory: to write it, it must be open for reading, too. */
+	if (!(file->f_mode & FMODE_READ) ||
+	    (flags & WEIR_IOAS_WRITE && !(file->f_mode & FMODE_WRITE)))
 		rc = -EPERM;
 	else
 		rc = weir_ioas_map_file(ioas->ioas, iova, map->length, file, map->start, flags);

@@ -257,7 +257,8 @@ static int must_reopen(int file, int flags)
 static void check_file(void)
 {
 	int fd = must_open_iommufd(), file = must_memfd(16 * PAGE);
-	int reading = must_reopen(file, O_RDONLY), sealed = must_memfd(PAGE);
+	int reading = must_reopen(file, O_RDONLY), writing = must_reopen(file, O_WRONLY);
+	int sealed = must_memfd(PAGE);
 	uint32_t ioas = must_ioas(fd);
 
 	expect(ioas_map_file_at(fd, ioas, file, 0, 16 * PAGE, 0, IOAS_READ_WRITE), 0, "MAP_FILE");
@@ -275,6 +276,8 @@ static void check_file(void)
 	       "MAP_FILE of a file opened for reading");
 	check(ioas_map_file_at(fd, ioas, reading, 0, PAGE, 3 * TERA, IOAS_READ_WRITE) < 0,
 	      "MAP_FILE, writable, of a file opened for reading");
+	check(ioas_map_file_at(fd, ioas, writing, 0, PAGE, 4 * TERA, IOAS_READ) < 0,
+	      "MAP_FILE of a file opened for writing only");
 	must(fcntl(sealed, F_ADD_SEALS, F_SEAL_WRITE) ? -errno : 0, "seal a file");
 	expect(ioas_map_file_at(fd, ioas, sealed, 0, PAGE, 7 * TERA, IOAS_READ_WRITE), -EPERM,
 	       "MAP_FILE, writable, of a file sealed against writing");
