@@ -28,6 +28,11 @@ void weir_charge_end(struct weir_charge *charge)
 	mmdrop(charge->mm);
 }
 
+bool weir_charge_is_callers(const struct weir_charge *charge)
+{
+	return charge->mm == current->mm && charge->user == current_user();
+}
+
 static int charge_locked(const struct weir_charge *charge, unsigned long pages)
 {
 	int rc;

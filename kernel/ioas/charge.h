@@ -30,6 +30,9 @@ void weir_charge_init(struct weir_charge *charge, enum weir_ioas_accounting acco
 /* Nothing is charged any more. */
 void weir_charge_end(struct weir_charge *charge);
 
+/* Whether the calling process is who pays. */
+bool weir_charge_is_callers(const struct weir_charge *charge);
+
 /* Takes the mmap_lock [8]. -ENOMEM: over the limit; -EINTR: the caller is being killed. */
 int weir_charge_pages(const struct weir_charge *charge, unsigned long pages);
 /* Takes the mmap_lock [8]. Cannot fail. */

@@ -59,7 +59,7 @@ void weir_pages_init(struct weir_pages *pages, const struct weir_pages_ops *ops,
 
 /*
  * Charges the calling process for what is pinned, besides who is charged already. Does nothing when
- * that was done. -ENOMEM: over its limit, nothing has changed; -EINTR. weir_pages_charge_settle()
+ * that was done, or when both are the same. -ENOMEM: over its limit, nothing has changed; -EINTR. weir_pages_charge_settle()
  * is to follow, with nothing pinned or unpinned in between.
  */
 int weir_pages_charge_caller(struct weir_pages *pages);

@@ -328,7 +328,7 @@ int weir_pages_charge_caller(struct weir_pages *pages)
 	int rc = 0;
 
 	mutex_lock(&pages->lock);
-	if (pages->charged_twice)
+	if (pages->charged_twice || weir_charge_is_callers(&pages->charge))
 		goto unlock;
 	weir_charge_init(&charge, pages->charge.accounting);
 	rc = weir_charge_pages(&charge, pages->pinned);

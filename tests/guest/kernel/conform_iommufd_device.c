@@ -411,6 +411,9 @@ static void check_limit(bool by_process)
 	expect(only_locked_kilobytes() - locked, 0, "nothing is locked");
 
 	must(ioas_map_file_at(fd, ioas, file, 0, 8 * PAGE, 0, IOAS_READ_WRITE), "MAP_FILE");
+	set_limit(8 * PAGE);
+	expect(iommufd_change_process(fd), 0, "CHANGE_PROCESS of who is charged, at the limit");
+	set_limit(32 * PAGE);
 	check_child(fd, 8 * PAGE / KIB);
 	expect(pinned_kilobytes() - before, 0, "the parent is not charged any more");
 	expect(ioas_map_at(fd, ioas, memory, 24 * PAGE, 1024 * PAGE), 0, "MAP of what fits");
