@@ -107,6 +107,25 @@ static inline long weir_compat_pin_remote(struct mm_struct *mm, unsigned long st
 #endif
 }
 
+/*
+ * More flags for a long-term pin of a VMA's memory that is only read. Where the kernel pins what a
+ * private VMA shows before its first write, the zero page or a file's, the process would have
+ * another page from that write on: so it is written for it. Huge pages cannot be, if the process
+ * may not, nor can what it may not read.
+ */
+static inline unsigned int weir_compat_pin_to_read(const struct vm_area_struct *vma)
+{
+#if WEIR_HAVE_UNSHARE_ANONYMOUS_ONLY
+	if (!is_cow_mapping(vma->vm_flags) || !(vma->vm_flags & VM_READ))
+		return 0;
+	if (vma->vm_flags & VM_WRITE)
+		return FOLL_WRITE;
+	return vma->vm_flags & VM_HUGETLB ? 0 : FOLL_WRITE | FOLL_FORCE;
+#else
+	return 0;
+#endif
+}
+
 /* The caller holds the mmap_lock for writing, or the VMA is not yet visible (mmap()). */
 static inline void weir_compat_vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
 {

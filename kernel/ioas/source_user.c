@@ -31,6 +31,7 @@ struct user_pages {
 struct pinner {
 	struct mm_struct *mm;
 	struct weir_runs *runs;
+	bool writable;
 	unsigned int flags;
 	/* Not the caller's memory. */
 	bool remote;
@@ -81,7 +82,10 @@ static int pin_folios(struct pinner *pinner, struct vm_area_struct *vma)
 	return 0;
 }
 
-/* Pins what is at the address, if it is of hugetlb. Else it notes how far it is not. */
+/*
+ * Finds out how what is at the address is pinned, and pins it, if it is of hugetlb. Else it notes
+ * how far it is not.
+ */
 static int pin_huge_pages(struct pinner *pinner)
 {
 	struct mm_struct *mm = pinner->mm;
@@ -91,6 +95,8 @@ static int pin_huge_pages(struct pinner *pinner)
 	if (mmap_read_lock_killable(mm))
 		return -EINTR;
 	vma = find_vma(mm, pinner->address);
+	if (vma && !pinner->writable)
+		pinner->flags = FOLL_LONGTERM | weir_compat_pin_to_read(vma);
 	if (!vma)
 		pinner->plain_until = ULONG_MAX;
 	else if (pinner->address < vma->vm_start)
@@ -175,6 +181,7 @@ static int user_pin(struct weir_pages *pages, unsigned long first, unsigned long
 	struct pinner pinner = {
 		.mm = mm,
 		.runs = runs,
+		.writable = pages->source.writable,
 		.flags = FOLL_LONGTERM | (pages->source.writable ? FOLL_WRITE : 0),
 		.remote = mm != current->mm,
 		.address = user->address + (first << PAGE_SHIFT),

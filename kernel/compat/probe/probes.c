@@ -49,6 +49,15 @@ long probe(struct mm_struct *mm, struct page **pages)
 }
 #endif
 
+/* A pin makes only anonymous pages a process's own; later, whatever a private VMA shows. */
+#ifdef PROBE_UNSHARE_ANONYMOUS_ONLY
+#include <linux/mm.h>
+bool probe(struct page *page)
+{
+	return gup_must_unshare(FOLL_PIN, page);
+}
+#endif
+
 /* Flags of a VMA are changed by functions; before, by assignment. */
 #ifdef PROBE_VM_FLAGS_SET
 #include <linux/mm.h>

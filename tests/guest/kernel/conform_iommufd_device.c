@@ -38,6 +38,14 @@ static struct engine must_have_engine(void)
 	return engine;
 }
 
+static unsigned char *must_map_memory(size_t size, int flags, int file)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, file, 0);
+
+	must(memory == MAP_FAILED ? -errno : 0, "mmap");
+	return memory;
+}
+
 /* Whether the device reads at iova what is in the page, and writes it at another one. */
 static bool copies(const struct engine *engine, uint64_t from, unsigned char *source, uint64_t to,
 		   unsigned char *target)
@@ -221,6 +229,32 @@ static void check_dma(void)
 	expect(pinned_kilobytes() - before, 0, "with the last page table nothing is pinned");
 }
 
+/* What a device only reads is the process's memory, also where nothing was written before. */
+static void check_reading(void)
+{
+	struct engine engine = must_have_engine();
+	int fd = engine.edu.iommufd;
+	uint32_t ioas = must_ioas(fd);
+	unsigned char *target = must_allocate(PAGE), *memory;
+	volatile unsigned char *byte;
+	uint64_t iova;
+
+	memory = must_map_memory(3 * PAGE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	byte = memory + PAGE;
+	check(*byte == 0, "a page that was read and not written");
+	must(attach_device(engine.edu.device, ioas), "attach");
+	must(ioas_map_at(fd, ioas, target, PAGE, 0), "MAP");
+	must(ioas_map_anywhere(fd, ioas, memory, 3 * PAGE, IOAS_READ, &iova), "MAP for reading");
+	for (unsigned int i = 0; i < 3; i++) {
+		memset(memory + i * PAGE, 0x5a, PAGE);
+		memset(target, 0, PAGE);
+		check(edu_copy(engine.bar, iova + i * PAGE, PAGE, EDU_FROM_MEMORY) &&
+			      edu_copy(engine.bar, 0, PAGE, EDU_TO_MEMORY) &&
+			      memcmp(memory + i * PAGE, target, PAGE) == 0,
+		      "the device reads what was written to page %u", i);
+	}
+}
+
 /* What type 1 cuts out is given back; what is beside it stays where it is. */
 static void check_cut(void)
 {
@@ -250,14 +284,6 @@ static void check_cut(void)
 	expect(unmap_dma(fd, 2 * PAGE, 8 * PAGE, 0), 8 * PAGE, "UNMAP_DMA across areas");
 	expect(unmap_dma(fd, 0, 0, VFIO_DMA_UNMAP_FLAG_ALL), 6 * PAGE, "UNMAP_DMA ALL");
 	expect(pinned_kilobytes() - before, 0, "nothing is pinned");
-}
-
-static unsigned char *must_map_memory(size_t size, int flags, int file)
-{
-	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, file, 0);
-
-	must(memory == MAP_FAILED ? -errno : 0, "mmap");
-	return memory;
 }
 
 /* A huge page is pinned by one of its pages, and stays as long as one of them is mapped. */
@@ -454,15 +480,11 @@ static void check_huge_pages(void)
 }
 
 static const struct conform_case cases[] = {
-	{ "objects", check_objects },
-	{ "conflicts", check_conflicts },
-	{ "BARs", check_bar },
-	{ "DMA", check_dma },
-	{ "cutting", check_cut },
-	{ "huge pages", check_huge },
-	{ "files", check_files },
-	{ "limits", check_limits },
-	{ "HUGE_PAGES", check_huge_pages },
+	{ "objects", check_objects }, { "conflicts", check_conflicts },
+	{ "BARs", check_bar },	      { "DMA", check_dma },
+	{ "reading", check_reading }, { "cutting", check_cut },
+	{ "huge pages", check_huge }, { "files", check_files },
+	{ "limits", check_limits },   { "HUGE_PAGES", check_huge_pages },
 };
 
 const struct conform_part part_iommufd_device = { "iommufd-device", cases, ARRAY_SIZE(cases) };
