@@ -129,15 +129,52 @@ static struct span *span_take_out(struct weir_pages *pages, struct span *span, u
 	return rest;
 }
 
-/* Unpins what of a span is in no part that is mapped. [7] is held. */
-static void span_trim(struct weir_pages *pages, struct span *span)
+/* Where the pages before first that nobody needs begin, not before low. [7] is held. */
+static unsigned long unneeded_from(struct weir_pages *pages, unsigned long low, unsigned long first)
 {
-	const unsigned long first = span->node.start, last = span->node.last;
-	struct interval_tree_node *part;
-	unsigned long next = first;
+	unsigned long high = first, middle;
 
+	while (low < high) {
+		middle = low + (high - low) / 2;
+		if (interval_tree_iter_first(&pages->parts, middle, first - 1))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return high;
+}
+
+/* Where the pages behind last that nobody needs end, not behind high. [7] is held. */
+static unsigned long unneeded_to(struct weir_pages *pages, unsigned long last, unsigned long high)
+{
+	unsigned long low = last, middle;
+
+	while (low < high) {
+		middle = high - (high - low) / 2;
+		if (interval_tree_iter_first(&pages->parts, last + 1, middle))
+			high = middle - 1;
+		else
+			low = middle;
+	}
+	return low;
+}
+
+/*
+ * Unpins what of a span is in no part that is mapped, of the pages from first to last and those
+ * beside them that stayed only because a pin holds them together. Parts elsewhere are not looked
+ * at: a source can have any number of them. [7] is held.
+ */
+static void span_trim(struct weir_pages *pages, struct span *span, unsigned long first,
+		      unsigned long last)
+{
+	struct interval_tree_node *part;
+	unsigned long next;
+
+	first = unneeded_from(pages, span->node.start, max(first, span->node.start));
+	last = unneeded_to(pages, min(last, span->node.last), span->node.last);
+	next = first;
 	part = interval_tree_iter_first(&pages->parts, first, last);
-	for (; part && span; part = interval_tree_iter_next(part, first, last)) {
+	for (; part && span && next <= last; part = interval_tree_iter_next(part, first, last)) {
 		if (part->start > next)
 			span = span_take_out(pages, span, next, part->start - 1);
 		next = max(next, part->last + 1);
@@ -152,8 +189,10 @@ static void spans_trim(struct weir_pages *pages, unsigned long first, unsigned l
 	struct span *span;
 
 	while (first <= last && (span = span_first(pages, first, last))) {
-		first = span->node.last + 1;
-		span_trim(pages, span);
+		unsigned long next = span->node.last + 1;
+
+		span_trim(pages, span, first, last);
+		first = next;
 	}
 }
 
