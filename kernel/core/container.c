@@ -131,6 +131,7 @@ static const struct file_operations container_fops = {
 	.open = container_open,
 	.release = container_close,
 	.unlocked_ioctl = container_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
 };
 
 int weir_container_add_group(struct file *file, struct weir_group *group)

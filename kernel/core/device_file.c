@@ -182,6 +182,7 @@ const struct file_operations weir_device_fops = {
 	.open = weir_cdev_open,
 	.release = device_file_release,
 	.unlocked_ioctl = device_file_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
 	.read = device_file_read,
 	.write = device_file_write,
 	.mmap = device_file_mmap,

@@ -238,6 +238,7 @@ static const struct file_operations group_fops = {
 	.open = group_open,
 	.release = group_close,
 	.unlocked_ioctl = group_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
 };
 
 bool weir_file_is_group(const struct file *file)
