@@ -160,9 +160,10 @@ long weir_pci_get_hot_reset_info(struct weir_pci *pci, void __user *argument)
 		goto free_devices;
 
 	info.flags = 0;
-	if (survey.context)
+	/* Of devices that are told, and of no others. */
+	if (survey.context && survey.count <= survey.limit)
 		info.flags |= VFIO_PCI_HOT_RESET_FLAG_DEV_ID;
-	if (survey.context && !survey.foreign && survey.count <= survey.limit)
+	if (info.flags && !survey.foreign)
 		info.flags |= VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED;
 	info.count = survey.count;
 	if (survey.count > survey.limit)

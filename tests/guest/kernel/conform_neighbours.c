@@ -207,6 +207,7 @@ static void check_hot_reset(void)
 	expect(call(c, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, &info), -ENOSPC,
 	       "INFO of the header only");
 	expect(info.header.count, FUNCTIONS, "which tells how many devices there are");
+	expect(info.header.flags, 0, "and nothing of devices that it does not tell");
 	must(get_info(c, &info), "INFO");
 	expect(info.header.count, FUNCTIONS, "all are reset together");
 	expect(id_of(&info, C), id, "C is told by its id");
