@@ -364,11 +364,14 @@ long weir_pci_hot_reset(struct weir_pci *pci, void __user *argument)
 		return -EFAULT;
 	if (request.argsz < head || request.flags)
 		return -EINVAL;
+	/* Groups prove nothing beside a context, and must where there is none. */
+	if (!request.count != !!proof.context)
+		return -EINVAL;
 	rc = find_scope(pci->pdev, &proof.scope);
 	if (rc)
 		return rc;
-	/* More groups than functions prove nothing more, nor do any beside a context. */
-	if (!request.count != !!proof.context || request.count > count_devices(&proof.scope))
+	/* More groups than functions prove nothing more. */
+	if (request.count > count_devices(&proof.scope))
 		return -EINVAL;
 	if (proof.context)
 		return hot_reset(&proof, pci->pdev);

@@ -191,6 +191,20 @@ static void expect_foreign(int device, const char *what)
 	expect(reset_by_context(device), -EINVAL, "%s: HOT_RESET", what);
 }
 
+/* A device that no such reset hits. */
+static void check_no_hot_reset(int iommufd)
+{
+	int edu = (int)must(open_parked(the_devices[EDU].bdf), "open edu's node");
+	struct hot_reset_info info;
+
+	must(bind_device(edu, iommufd), "BIND of edu");
+	expect(get_info(edu, &info), -ENODEV, "INFO of a device on the root bus");
+	expect(reset_by_context(edu), -ENODEV, "HOT_RESET of a device on the root bus");
+	expect(hot_reset(edu, &edu, 1), -EINVAL,
+	       "HOT_RESET with a file, of a device on the root bus");
+	close(edu);
+}
+
 static void check_hot_reset(void)
 {
 	int iommufd, other, group, a, c, d;
@@ -201,6 +215,7 @@ static void check_hot_reset(void)
 	must_have_functions();
 	iommufd = must_open_iommufd();
 	other = must_open_iommufd();
+	check_no_hot_reset(iommufd);
 	c = must_park(C);
 	id = must(bind_device(c, iommufd), "BIND of C");
 	info = (struct hot_reset_info){ .header.argsz = sizeof(info.header) };
