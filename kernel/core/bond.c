@@ -68,7 +68,7 @@ int weir_bond_attach_compatible(struct weir_device *device)
 {
 	const struct weir_held_context *held = &device->bond->held;
 	u32 id;
-	int rc = held->ops->compatible(held->context, &id);
+	int rc = held->ops->compatible(held->context, false, &id);
 
 	return rc ? rc : weir_bond_attach(device, &id);
 }

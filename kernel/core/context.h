@@ -58,9 +58,10 @@ struct weir_context_ops {
 
 	/*
 	 * For a context in the place of a container: the id of the address space that type 1's
-	 * ioctls work on, made when there is none. -ENOMEM. No device need be bound.
+	 * ioctls work on. When there is none, it is made if make says so. -ENODEV, there is none;
+	 * -ENOMEM. No device need be bound.
 	 */
-	int (*compatible)(struct weir_context *context, u32 *id);
+	int (*compatible)(struct weir_context *context, bool make, u32 *id);
 };
 
 /* Once, from module init and exit; never fails. No context is in use at the end. */

@@ -127,7 +127,7 @@ static long group_join_container(struct weir_group *group, struct file *file)
 
 	if (!weir_context_hold(&group->held, file))
 		return weir_container_add_group(file, group);
-	rc = held->ops->compatible(held->context, &id);
+	rc = held->ops->compatible(held->context, true, &id);
 	if (rc)
 		weir_context_let_go(&group->held);
 	return rc;

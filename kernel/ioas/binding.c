@@ -206,13 +206,15 @@ static void door_detach(struct weir_binding *binding)
 	mutex_unlock(&context->lock);
 }
 
-static int door_compatible(struct weir_context *context, u32 *id)
+static int door_compatible(struct weir_context *context, bool make, u32 *id)
 {
 	struct weir_door_ioas *ioas;
 	int rc = 0;
 
 	mutex_lock(&context->lock);
-	if (!context->compatible) {
+	if (!context->compatible && !make) {
+		rc = -ENODEV;
+	} else if (!context->compatible) {
 		ioas = weir_door_ioas_new(context);
 		rc = PTR_ERR_OR_ZERO(ioas);
 		if (!rc) {

@@ -280,6 +280,10 @@ static void check_group_on_context(void)
 	expect(set_container(group, container), -EINVAL, "SET_CONTAINER of a container");
 	expect(get_device(group, "nobody"), -ENODEV, "GET_DEVICE_FD of a name that nobody has");
 	expect(bind_device(parked, iommufd), -EBUSY, "BIND");
+	must(vfio_ioas(iommufd, VFIO_IOAS_CLEAR, 0), "VFIO_IOAS CLEAR");
+	expect(get_device(group, the_devices[EDU].bdf), -ENODEV,
+	       "GET_DEVICE_FD when the compatible address space was taken away");
+	must(vfio_ioas(iommufd, VFIO_IOAS_SET, ioas), "VFIO_IOAS SET");
 	device = (int)must(get_device(group, the_devices[EDU].bdf), "GET_DEVICE_FD");
 	second = (int)must(get_device(group, the_devices[EDU].bdf), "GET_DEVICE_FD again");
 	expect(bind_device(second, iommufd), -EINVAL, "BIND of a group's device");
