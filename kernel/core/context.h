@@ -37,7 +37,8 @@ struct weir_context_ops {
 	 * nothing yet. The device is bound to no context.
 	 *
 	 * An ERR_PTR: -ENOMEM; -EPERM when its interrupts are not isolated and this is not allowed,
-	 * or when the group's DMA is somebody else's; -EBUSY when a host driver has it.
+	 * or when the group's DMA is somebody else's, also a host driver's; -EBUSY when the IOMMU
+	 * core cannot give it at the moment.
 	 */
 	struct weir_binding *(*bind)(struct weir_context *context, struct weir_device *device,
 				     u32 *id);
@@ -53,7 +54,10 @@ struct weir_context_ops {
 	 * where the device cannot reach; -EFAULT, memory of an area is not there; -ENOMEM.
 	 */
 	int (*attach)(struct weir_binding *binding, u32 *id);
-	/* It reaches nothing when this returns. Does nothing if it is not attached. Cannot fail. */
+	/*
+	 * It reaches nothing when this returns, unless another device of its group is attached:
+	 * a group reaches one and the same. Does nothing if it is not attached. Cannot fail.
+	 */
 	void (*detach)(struct weir_binding *binding);
 
 	/*
