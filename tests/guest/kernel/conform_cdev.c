@@ -225,6 +225,29 @@ static void check_dma(void)
 	      "also when /dev/iommu was closed: the device's file holds it");
 }
 
+/* What is lost of a device is lost to all of its files, and to no other device's. */
+static void check_mappings(void)
+{
+	struct cdev_session edu = must_bind(EDU), nvme = must_bind(NVME);
+	void *first, *second, *other;
+
+	set_command(edu.device, true, false);
+	set_command(nvme.device, true, false);
+	first = must_map_region(edu.device, 0);
+	second = must_map_region(dup(edu.device), 0);
+	other = must_map_region(nvme.device, 0);
+	check(readable(first) && readable(second) && readable(other), "BARs are mapped");
+	set_command(edu.device, false, false);
+	check(!readable(first) && !readable(second), "memory off, none of a device's is readable");
+	check(readable(other), "another device's is");
+	set_command(edu.device, true, false);
+	check(readable(first) && readable(second), "memory on, they are again");
+	expect(call(nvme.device, VFIO_DEVICE_RESET, NULL), 0, "RESET");
+	check(readable(other), "after which the BAR is readable");
+	close(edu.device);
+	check(readable(first), "a closed file's mapping is");
+}
+
 static void check_exclusion(void)
 {
 	const char *bdf = the_devices[EDU].bdf;
@@ -316,6 +339,7 @@ static const struct conform_case cases[] = {
 	{ "BIND", check_bind_arguments },
 	{ "ATTACH and DETACH", check_attach },
 	{ "DMA", check_dma },
+	{ "mappings", check_mappings },
 	{ "groups and nodes", check_exclusion },
 	{ "a group on a context", check_group_on_context },
 };

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/pci_regs.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,6 +17,8 @@
 #include "cdev_calls.h"
 
 #define PORT "0000:00:18.0" /* rp8: see docs/guest-lab.md */
+#define ROUNDS 4
+#define PATIENCE 600 /* tenths of a second */
 
 enum function { A, B, C, D, FUNCTIONS };
 
@@ -285,10 +289,126 @@ static void check_groups(void)
 	check(bind_device(parked, iommufd) > 0, "BIND when both were closed");
 }
 
+/* B is the kernel's own driver's. */
+static void check_host(void)
+{
+	static const char to_host[] = "/sys/bus/pci/drivers/nvme/bind";
+	const char *b = functions[B].bdf;
+	int iommufd, a, group;
+
+	must_have_functions();
+	must(system("modprobe nvme") ? -ENOENT : 0, "load the kernel's NVMe driver");
+	iommufd = must_open_iommufd();
+	a = must_park(A);
+	must(sysfs_write(b, "/sys/bus/pci/drivers/vfio-pci/unbind"), "unbind B");
+	must(sysfs_write("\n", "/sys/bus/pci/devices/%s/driver_override", b), "no override");
+	must(sysfs_write(b, to_host), "give B to the host");
+	expect(bind_device(a, iommufd), -EPERM, "BIND of A beside a host driver");
+	group = (int)must(open_group_of(A), "open the group");
+	expect(set_container(group, iommufd), 0, "SET_CONTAINER beside a host driver");
+	expect(get_device(group, functions[A].bdf), -EPERM, "GET_DEVICE_FD beside a host driver");
+	close(group);
+	must(sysfs_write(b, "/sys/bus/pci/drivers/nvme/unbind"), "take B from the host");
+	check(bind_device(a, iommufd) > 0, "BIND of A when there is none");
+	expect(sysfs_write(b, to_host), -EBUSY, "a host driver for B while A is bound");
+	close(a);
+	expect(sysfs_write(b, to_host), 0, "a host driver for B when A was closed");
+	must(sysfs_write(b, "/sys/bus/pci/drivers/nvme/unbind"), "take B from the host");
+	must(type1_bind(b), "bind B");
+}
+
+/* Who comes and goes while C asks for resets. */
+static struct {
+	int iommufd, c;
+	atomic_bool stop;
+	atomic_uint resets;
+	_Atomic long surprise;
+} crowd;
+
+/* -EAGAIN, -EBUSY: another one of the devices is being reset, or is used. */
+static bool is_known(long result)
+{
+	return result >= 0 || result == -EINVAL || result == -EBUSY || result == -EAGAIN;
+}
+
+static void *ask_for_resets(void *argument)
+{
+	struct hot_reset_info info;
+
+	(void)argument;
+	while (!atomic_load(&crowd.stop)) {
+		long result = reset_by_context(crowd.c), told = get_info(crowd.c, &info);
+
+		if (result == 0)
+			atomic_fetch_add(&crowd.resets, 1);
+		if (!is_known(result) || told != 0)
+			atomic_store(&crowd.surprise, told ? told : result);
+	}
+	return NULL;
+}
+
+static void *bind_and_close(void *argument)
+{
+	enum function function = (enum function)(uintptr_t)argument;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		int fd = open_parked(functions[function].bdf);
+		long result = bind_device(fd, crowd.iommufd);
+
+		if (!is_known(result))
+			atomic_store(&crowd.surprise, result);
+		if (result > 0 && i % 2)
+			call(fd, VFIO_DEVICE_RESET, NULL);
+		close(fd);
+	}
+	return NULL;
+}
+
+static void *open_and_close_group(void *argument)
+{
+	(void)argument;
+	for (int i = 0; i < 4 * ROUNDS; i++) {
+		int group = open_group_of(D);
+
+		if (group < 0 && group != -EBUSY)
+			atomic_store(&crowd.surprise, group);
+		if (group >= 0)
+			close(group);
+	}
+	return NULL;
+}
+
+static void check_crowd(void)
+{
+	pthread_t asking, others[4];
+
+	must_have_functions();
+	crowd.iommufd = must_open_iommufd();
+	crowd.c = must_park(C);
+	must(bind_device(crowd.c, crowd.iommufd), "BIND of C");
+	must(-pthread_create(&asking, NULL, ask_for_resets, NULL), "start a thread");
+	must(-pthread_create(&others[0], NULL, bind_and_close, (void *)A), "start a thread");
+	must(-pthread_create(&others[1], NULL, bind_and_close, (void *)B), "start a thread");
+	must(-pthread_create(&others[2], NULL, bind_and_close, (void *)D), "start a thread");
+	must(-pthread_create(&others[3], NULL, open_and_close_group, NULL), "start a thread");
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		pthread_join(others[i], NULL);
+	must(bind_device(must_park(A), crowd.iommufd), "BIND of A");
+	must(bind_device(must_park(D), crowd.iommufd), "BIND of D");
+	for (int i = 0; i < PATIENCE && !atomic_load(&crowd.resets); i++)
+		usleep(100 * 1000);
+	check(atomic_load(&crowd.resets) > 0, "HOT_RESET with all bound, after all came and went");
+	atomic_store(&crowd.stop, true);
+	pthread_join(asking, NULL);
+	expect(crowd.surprise, 0, "no other answer");
+}
+
 static const struct conform_case cases[] = {
 	{ "a group of two", check_group_of_two },
+	{ "a group of two, one of them the host's", check_host },
 	{ "a group of two, attached", check_attached_together },
 	{ "hot reset", check_hot_reset },
+	{ "hot reset, and who comes and goes", check_crowd },
 	{ "a group on a context", check_groups },
 };
 
