@@ -63,7 +63,7 @@ static const struct conform_part *const parts[] = {
 	&part_threads,	 &part_vectors,	  &part_isolation,     &part_memory,
 	&part_paths,	 &part_iommufd,	  &part_iommufd_areas, &part_iommufd_device,
 	&part_cdev,	 &part_cdev_life, &part_cdev_threads,  &part_neighbours,
-	&part_contexts,	 &part_unsafe,	  &part_32bit,
+	&part_contexts,	 &part_unsafe,	  &part_32bit,	       &part_cdev_memory,
 };
 
 static struct deviation *deviation_of(const char *name)
