@@ -61,10 +61,10 @@ static inline bool weir_compat_are_of(const struct file *file, struct page **pag
 
 /*
  * Pins folios of a tmpfs or a hugetlbfs file for long, those of some of its pages from index on,
- * with one pin each, to be given back by unpin_user_page() of any page of theirs. Takes the caller's
- * mmap_lock, and the inode's lock. The number of folios, at least 1; *skip is the page of the first
- * that index is. -EINVAL: the file ends before; -EPERM: writable, and it is sealed against that;
- * -ENOMEM, -EFAULT, -EINTR...
+ * with one pin each, to be given back by unpin_user_page() of any page of theirs. Takes the
+ * caller's mmap_lock, and the inode's lock. The number of folios, at least 1; *skip is the page of
+ * the first that index is. -EINVAL: the file ends before; -EPERM: writable, and it is sealed
+ * against that; -ENOMEM, -EFAULT, -EINTR...
  *
  * What is pinned cannot be sealed. Who seals holds the inode's lock from looking for pins to the
  * end, so that the seals are looked at with that lock held, too, until there are pins.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Buffers of BARs: parts of a device's memory that others may reach, for as long as the device lets
- * them. A buffer is a dma-buf. Its exporter is a bus driver; here is what an I/O address space needs
- * of it, which maps physical addresses and has no use for the DMA API.
+ * them. A buffer is a dma-buf. Its exporter is a bus driver; here is what an I/O address space
+ * needs of it, which maps physical addresses and has no use for the DMA API.
  *
  * dma_buf->priv points at a struct weir_bar. Only weir_device_ops.bar_buffer gives such a dma-buf.
  *

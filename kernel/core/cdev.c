@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Devices' own nodes, /dev/vfio/devices/vfioN. Whoever may open one has a file that is parked: it can
- * do nothing but VFIO_DEVICE_BIND_IOMMUFD, and keeps neither the group from being opened nor the
- * device from being removed. Bound, it is a file of the device like those from groups, and the only
- * one.
+ * Devices' own nodes, /dev/vfio/devices/vfioN. Whoever may open one has a file that is parked: it
+ * can do nothing but VFIO_DEVICE_BIND_IOMMUFD, and keeps neither the group from being opened nor
+ * the device from being removed. Bound, it is a file of the device like those from groups, and the
+ * only one.
  */
 #include <linux/file.h>
 #include <linux/fs.h>

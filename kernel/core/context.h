@@ -3,9 +3,10 @@
  * Contexts: what is behind a file of /dev/iommu. The core knows no more of them than is here; their
  * module, iommufd, registers itself when it is loaded.
  *
- * A device is bound to a context before its user may do anything with it: by VFIO_DEVICE_BIND_IOMMUFD
- * on its own file, or when it is taken from a group whose container is a context. Bound, it is
- * attached to an address space of that context, and may be attached to another one later.
+ * A device is bound to a context before its user may do anything with it: by
+ * VFIO_DEVICE_BIND_IOMMUFD on its own file, or when it is taken from a group whose container is a
+ * context. Bound, it is attached to an address space of that context, and may be attached to
+ * another one later.
  *
  * Whoever has a struct weir_context holds the file that it came from, for as long. A binding has no
  * reference of its own to anything: the core unbinds before it lets go of file or device.

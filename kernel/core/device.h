@@ -4,13 +4,13 @@
  *
  * Life of a device
  *
- * - Probe: weir_device_alloc(), which calls ops->init; weir_device_join_set(); and, when all else is
- *   ready, weir_device_register(). From then on it can be opened, through its group, or by its own
- *   node, whose file can do nothing until it is bound to a context.
+ * - Probe: weir_device_alloc(), which calls ops->init; weir_device_join_set(); and, when all else
+ *   is ready, weir_device_register(). From then on it can be opened, through its group, or by its
+ *   own node, whose file can do nothing until it is bound to a context.
  * - Open: the core makes files for it. With the first of them that can be used it calls ops->open,
  *   with the end of the last one ops->close. A VMA counts, for it holds its file.
- * - Remove: weir_device_unregister() stops further opens, asks the users to go (ops->request) for as
- *   long as there are any, and waits for them. Then weir_device_put().
+ * - Remove: weir_device_unregister() stops further opens, asks the users to go (ops->request) for
+ *   as long as there are any, and waits for them. Then weir_device_put().
  * - End: ops->release, when the last reference is gone. Who only needs the structure, like an
  *   internal dma-buf that has outlived the device, holds a reference; such a holder can be there
  *   after remove, and must not touch hardware. It also holds the bus driver's module, whose code
@@ -115,6 +115,7 @@ struct weir_device_ops {
  * open_count, and first open and last close of each of them.
  */
 struct weir_device_set {
+	/* [3] */
 	struct mutex lock;
 	struct list_head devices;
 	/* The core's own: what the set is called, and by how many devices it is held. */
@@ -219,7 +220,8 @@ struct weir_context *weir_device_context(const struct weir_device *device);
 
 /*
  * weir_context_owns_device - whether who has the context owns the device: it is bound to it, and
- * *id is its id there, or another one of its group is, and *id is 0. [3] of the device's set is held.
+ * *id is its id there, or another one of its group is, and *id is 0. [3] of the device's set is
+ * held.
  */
 bool weir_context_owns_device(const struct weir_context *context, const struct weir_device *device,
 			      u32 *id);

@@ -5,8 +5,8 @@
  * keeps host drivers away from then on (iommu_group_claim_dma_owner), so that nobody has to judge
  * drivers.
  *
- * A group is in a container, or, in the same way, on a context; or its devices are bound to contexts
- * by their own nodes, and then the group cannot be opened.
+ * A group is in a container, or, in the same way, on a context; or its devices are bound to
+ * contexts by their own nodes, and then the group cannot be opened.
  *
  * A file of a device holds its group's file. Files can thus be closed in any order, and the end of
  * a group's file comes when all its devices are quiet.

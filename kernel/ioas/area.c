@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Areas coming, and what all have in common: private.h tells how threads keep out of each other's way. */
+/*
+ * Areas coming, and what all have in common: private.h tells how threads keep out of each other's
+ * way.
+ */
 #include <linux/export.h>
 #include <linux/iommu.h>
 #include <linux/log2.h>
@@ -298,8 +301,7 @@ static int copy_choose(struct weir_ioas *from, u64 start, u64 last, unsigned int
 	struct weir_area *area, *copy;
 	u64 next = start, end;
 
-	weir_for_each_area(area, from, start, last)
-	{
+	weir_for_each_area(area, from, start, last) {
 		if (area->node.start > next)
 			return -ENOENT;
 		if (area->busy)

@@ -244,8 +244,7 @@ static int areas_check(struct weir_ioas *ioas, const struct weir_ranges *ranges,
 	int rc = 0;
 
 	down_read(&ioas->areas_lock);
-	weir_for_each_area(area, ioas, 0, ULONG_MAX)
-	{
+	weir_for_each_area(area, ioas, 0, ULONG_MAX) {
 		rc = area_check(area, ranges, page_sizes, domain, conflict);
 		if (rc)
 			break;
@@ -281,8 +280,7 @@ static void areas_unmap(struct weir_ioas *ioas, struct weir_domain *domain,
 {
 	struct weir_area *area;
 
-	weir_for_each_area(area, ioas, 0, ULONG_MAX)
-	{
+	weir_for_each_area(area, ioas, 0, ULONG_MAX) {
 		if (area == end)
 			break;
 		weir_area_unmap(area, domain);
@@ -297,8 +295,7 @@ static int areas_map(struct weir_ioas *ioas, struct weir_domain *domain)
 	int rc = 0;
 
 	down_read(&ioas->areas_lock);
-	weir_for_each_area(area, ioas, 0, ULONG_MAX)
-	{
+	weir_for_each_area(area, ioas, 0, ULONG_MAX) {
 		rc = area->source->ops->map(area, domain->iommu_domain,
 					    ioas->options.no_huge_pages);
 		if (rc) {

@@ -159,7 +159,6 @@ static int attach(struct weir_context *context, struct weir_binding *binding,
 			binding->attached = false;
 			group->attached = 0;
 		}
-		return rc;
 	} else {
 		/* The devices of a group reach the same. */
 		return -EINVAL;

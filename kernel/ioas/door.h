@@ -6,8 +6,8 @@
  * A context is an open file, and has objects, which user space knows by their ids: address spaces,
  * page tables (domains of an address space), and devices, which are bound by the core.
  *
- * An object is in use in two ways. Other objects need it (users): then user space cannot destroy it.
- * And calls work with it, for as long as they last (calls): who destroys it takes it out of the
+ * An object is in use in two ways. Other objects need it (users): then user space cannot destroy
+ * it. And calls work with it, for as long as they last (calls): who destroys it takes it out of the
  * table first, so that no more calls find it, and waits for those. Whoever has the context's lock
  * [3a] needs no such call, for nothing is destroyed then; whoever is in a call never takes [3a].
  */

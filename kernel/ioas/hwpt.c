@@ -221,11 +221,13 @@ int weir_door_hwpt_alloc(struct weir_call *call)
 	struct weir_context *context = call->context;
 	struct weir_iommu_hwpt_alloc *command = call->data;
 	struct weir_hwpt *hwpt;
+	bool has_data;
 	int rc;
 
 	if (command->__reserved || command->__reserved2)
 		return -EOPNOTSUPP;
-	if ((command->data_type == WEIR_IOMMU_HWPT_DATA_NONE) != !command->data_len)
+	has_data = command->data_type != WEIR_IOMMU_HWPT_DATA_NONE;
+	if (has_data != !!command->data_len)
 		return -EINVAL;
 	mutex_lock(&context->lock);
 	hwpt = hwpt_alloc(context, command);

@@ -144,9 +144,9 @@ static bool areas_are_pages(struct weir_ioas *ioas)
 {
 	struct weir_area *area;
 
-	weir_for_each_area(area, ioas, 0,
-			   ULONG_MAX) if (offset_in_page(area->node.start | (area->node.last + 1) |
-							 area->offset)) return false;
+	weir_for_each_area(area, ioas, 0, ULONG_MAX)
+		if (offset_in_page(area->node.start | (area->node.last + 1) | area->offset))
+			return false;
 	return true;
 }
 

@@ -2,15 +2,16 @@
 /*
  * I/O address spaces: the engine behind type 1 and /dev/iommu.
  *
- * An address space (ioas) is a set of areas that do not overlap. An area puts a source, or a part of
- * one, at an IOVA: memory of a process, a file of memory, or a part of a BAR. IOMMU groups are attached to it, and reach every area;
- * each is behind an IOMMU domain, which groups share when their IOMMUs are of one kind. With the
- * first domain pages are pinned and charged to the process that mapped them; with the last one gone
- * they are given back. A part of a BAR is mapped for as long as its device allows it (core/bar.h),
- * is not charged, and stays an area when it is not accessible.
+ * An address space (ioas) is a set of areas that do not overlap. An area puts a source, or a part
+ * of one, at an IOVA: memory of a process, a file of memory, or a part of a BAR. IOMMU groups are
+ * attached to it, and reach every area; each is behind an IOMMU domain, which groups share when
+ * their IOMMUs are of one kind. With the first domain pages are pinned and charged to the process
+ * that mapped them; with the last one gone they are given back. A part of a BAR is mapped for as
+ * long as its device allows it (core/bar.h), is not charged, and stays an area when it is not
+ * accessible.
  *
- * Areas can be copied, also into another address space: both then map the same source, whose pages are
- * pinned and charged once.
+ * Areas can be copied, also into another address space: both then map the same source, whose pages
+ * are pinned and charged once.
  *
  * Threads: all functions may be called by any number of threads at the same time, but
  * weir_ioas_destroy(), which must be alone and the last. They sleep.
@@ -183,8 +184,8 @@ int weir_ioas_map_user(struct weir_ioas *ioas, u64 *iova, u64 length, unsigned l
 /*
  * weir_ioas_map_file - puts a file of memory (memfd, hugetlbfs) at *iova, from the byte start of it
  * on, as weir_ioas_map_user() does. The file is held. Whether it may be written is the caller's to
- * check. -EINVAL: it is no such file, or, when pages are pinned, it ends before; -EPERM: WRITE, and it
- * is sealed against writing.
+ * check. -EINVAL: it is no such file, or, when pages are pinned, it ends before; -EPERM: WRITE, and
+ * it is sealed against writing.
  */
 int weir_ioas_map_file(struct weir_ioas *ioas, u64 *iova, u64 length, struct file *file, u64 start,
 		       unsigned int flags);
@@ -215,8 +216,8 @@ enum weir_ioas_unmap_rule {
 	/* /dev/iommu: every area in the range; -ENOENT, and nothing, if an end cuts one. */
 	WEIR_IOAS_UNMAP_WHOLE,
 	/*
-	 * What is in the range, exactly: areas that an end cuts are made two. -EINVAL, if huge pages
-	 * are in use, so that this cannot be. -ENOMEM, -ENOSPC: the limit of areas.
+	 * What is in the range, exactly: areas that an end cuts are made two. -EINVAL, if huge
+	 * pages are in use, so that this cannot be. -ENOMEM, -ENOSPC: the limit of areas.
 	 */
 	WEIR_IOAS_UNMAP_CUT,
 	/* All of them; the range is not looked at. */

@@ -14,10 +14,10 @@
 /* Ranges that a call may give. */
 #define ALLOWED_MAX BIT(20)
 
-static_assert(sizeof(struct weir_ioas_range) == sizeof(struct weir_iommu_iova_range) &&
-		      offsetof(struct weir_ioas_range, last) ==
-			      offsetof(struct weir_iommu_iova_range, last),
-	      "ranges are copied as they are");
+/* Ranges are copied as they are. */
+static_assert(sizeof(struct weir_ioas_range) == sizeof(struct weir_iommu_iova_range));
+static_assert(offsetof(struct weir_ioas_range, last) ==
+	      offsetof(struct weir_iommu_iova_range, last));
 
 struct weir_door_ioas *weir_door_ioas_new(struct weir_context *context)
 {

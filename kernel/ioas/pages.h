@@ -3,11 +3,11 @@
  * Sources that are pages of memory, numbered from 0: of a process, or of a file.
  *
  * Any number of areas may map parts of a source, which may overlap. A page is pinned, once, and
- * charged, while it is in a part that is mapped into some domain. What is pinned are spans, which do
- * not overlap; a span is made of what is missing when a part is mapped for the first time, and what
- * nobody needs is cut out of spans when a part is mapped no more. So no span ever ends within a part
- * that is mapped but where it has ended when the part was mapped: an IOMMU entry is always of one
- * span, and unmapping meets whole entries.
+ * charged, while it is in a part that is mapped into some domain. What is pinned are spans, which
+ * do not overlap; a span is made of what is missing when a part is mapped for the first time, and
+ * what nobody needs is cut out of spans when a part is mapped no more. So no span ever ends within
+ * a part that is mapped but where it has ended when the part was mapped: an IOMMU entry is always
+ * of one span, and unmapping meets whole entries.
  */
 #ifndef WEIR_IOAS_PAGES_H
 #define WEIR_IOAS_PAGES_H

@@ -70,7 +70,7 @@ struct weir_area {
 	bool busy;
 	/* Of WEIR_IOAS_READ and WRITE. */
 	unsigned int protection;
-	/* The part of the source that it maps begins there. Other areas may map others, or the same. */
+	/* Where the part of the source begins that it maps. Others may map others, or the same. */
 	struct weir_source *source;
 	u64 offset;
 	struct weir_part part;
@@ -91,7 +91,10 @@ struct weir_domain {
 	bool has_msi_window;
 	phys_addr_t msi_window;
 	struct list_head members;
-	/* Groups that come get it by themselves; else only by who has it from weir_ioas_domain_create(). */
+	/*
+	 * Groups that come get it by themselves; else only by who has it from
+	 * weir_ioas_domain_create().
+	 */
 	bool shared;
 	/* Those outside of the engine who want it to stay; under [4]. */
 	unsigned int holders;
@@ -104,9 +107,9 @@ struct weir_source_ops {
 	/* Devices of the domain reach nothing of it when this returns. Takes [7] or [12]. */
 	void (*unmap)(struct weir_area *area, struct iommu_domain *domain);
 	/*
-	 * What was one area, perhaps mapped in domains, by single pages, is now two: area has become
-	 * shorter already, and behind has all it needs but its part. Cannot fail. Takes [7]. NULL if
-	 * the source's areas are never split.
+	 * What was one area, perhaps mapped in domains, by single pages, is now two: area has
+	 * become shorter already, and behind has all it needs but its part. Cannot fail. Takes [7].
+	 * NULL if the source's areas are never split.
 	 */
 	void (*split)(struct weir_area *area, struct weir_area *behind);
 	/* The end; no area has it. No lock of the ioas is held. */

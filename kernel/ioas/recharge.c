@@ -9,8 +9,9 @@ static bool is_of_files(struct weir_ioas *ioas)
 {
 	struct weir_area *area;
 
-	weir_for_each_area(area, ioas, 0,
-			   ULONG_MAX) if (!weir_source_file_pages(area->source)) return false;
+	weir_for_each_area(area, ioas, 0, ULONG_MAX)
+		if (!weir_source_file_pages(area->source))
+			return false;
 	return true;
 }
 
@@ -20,8 +21,7 @@ static int charge_all(struct weir_ioas *ioas)
 	struct weir_area *area;
 	int rc;
 
-	weir_for_each_area(area, ioas, 0, ULONG_MAX)
-	{
+	weir_for_each_area(area, ioas, 0, ULONG_MAX) {
 		rc = weir_pages_charge_caller(weir_source_file_pages(area->source));
 		if (rc)
 			return rc;

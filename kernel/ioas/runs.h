@@ -59,9 +59,9 @@ void weir_runs_unmap(const struct weir_runs *runs, unsigned long first, unsigned
 enum weir_runs_cut { WEIR_RUNS_CUT_LOW, WEIR_RUNS_CUT_HIGH };
 
 /*
- * Cuts a list in two, before one of the pages from low to high, as low or as high as can be: where a
- * pin holds the pages on both sides it cannot. What is behind the cut goes to rest, which is empty
- * before. Returns how many pages stay. 0, all of them, and -ENOMEM: nothing is cut.
+ * Cuts a list in two, before one of the pages from low to high, as low or as high as can be: where
+ * a pin holds the pages on both sides it cannot. What is behind the cut goes to rest, which is
+ * empty before. Returns how many pages stay. 0, all of them, and -ENOMEM: nothing is cut.
  */
 long weir_runs_cut(struct weir_runs *runs, unsigned long low, unsigned long high,
 		   enum weir_runs_cut cut, struct weir_runs *rest);

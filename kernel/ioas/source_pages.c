@@ -103,8 +103,8 @@ static struct span *span_cut(struct weir_pages *pages, struct span *span, unsign
 
 /*
  * Unpins first to last of a span, which nobody needs, but what a pin holds together with pages that
- * are needed: only within these is it cut. Returns the span that has the pages behind last, if there
- * are any. [7] is held.
+ * are needed: only within these is it cut. Returns the span that has the pages behind last, if
+ * there are any. [7] is held.
  */
 static struct span *span_take_out(struct weir_pages *pages, struct span *span, unsigned long first,
 				  unsigned long last)

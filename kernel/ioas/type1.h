@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Type 1's ioctls on an address space: for containers, and for files of /dev/iommu that stand in for
- * one. What is wrong with the size or flags of the caller's structure is said first; then, when ioas
- * is NULL, -ENODEV.
+ * Type 1's ioctls on an address space: for containers, and for files of /dev/iommu that stand in
+ * for one. What is wrong with the size or flags of the caller's structure is said first; then, when
+ * ioas is NULL, -ENODEV.
  *
  * Threads and locks as in ioas.h.
  */

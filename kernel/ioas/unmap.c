@@ -17,7 +17,7 @@ struct unmapping {
 	struct weir_area *pieces[2];
 };
 
-/* Whether the ends of the range cut areas. -EAGAIN: another thread is busy with one. [6] is held. */
+/* Whether the range's ends cut areas. -EAGAIN: another thread is busy with one. [6] is held. */
 static int unmapping_look(struct weir_ioas *ioas, const struct unmapping *unmapping,
 			  bool *cuts_start, bool *cuts_last)
 {
@@ -25,8 +25,7 @@ static int unmapping_look(struct weir_ioas *ioas, const struct unmapping *unmapp
 
 	*cuts_start = false;
 	*cuts_last = false;
-	weir_for_each_area(area, ioas, unmapping->start, unmapping->last)
-	{
+	weir_for_each_area(area, ioas, unmapping->start, unmapping->last) {
 		if (area->busy)
 			return -EAGAIN;
 		if (area->node.start < unmapping->start)
@@ -100,8 +99,7 @@ static int unmapping_choose(struct weir_ioas *ioas, struct unmapping *unmapping)
 		if (rc)
 			return rc;
 	}
-	weir_for_each_area(area, ioas, unmapping->start, unmapping->last)
-	{
+	weir_for_each_area(area, ioas, unmapping->start, unmapping->last) {
 		area->busy = true;
 		unmapping->unmapped += weir_area_length(area);
 		list_add_tail(&area->entry, &unmapping->areas);
@@ -109,7 +107,7 @@ static int unmapping_choose(struct weir_ioas *ioas, struct unmapping *unmapping)
 	return 0;
 }
 
-/* Chooses areas, when no other thread has one of them. [5] is held for reading, but for the wait. */
+/* Chooses areas, when no other thread has one of them. [5] is held for reading, but to wait. */
 static int unmapping_begin(struct weir_ioas *ioas, struct unmapping *unmapping)
 {
 	unsigned int settled;
@@ -185,7 +183,7 @@ static int pieces_alloc(struct unmapping *unmapping)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(unmapping->pieces); i++) {
-		unmapping->pieces[i] = kzalloc(sizeof(struct weir_area), GFP_KERNEL_ACCOUNT);
+		unmapping->pieces[i] = kzalloc(sizeof(*unmapping->pieces[i]), GFP_KERNEL_ACCOUNT);
 		if (!unmapping->pieces[i])
 			return -ENOMEM;
 	}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the PCI core tells: errors and that the device must go, which user space is told by eventfds;
- * and resets.
+ * What the PCI core tells: errors and that the device must go, which user space is told by
+ * eventfds; and resets.
  */
 #include "compat/compat.h"
 #include "pci/private.h"

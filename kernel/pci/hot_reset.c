@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Hot reset: of a slot or a bus, with all functions on it and below. Whoever asks for it proves by
- * groups' files that every one of these is theirs; or by the context that the device was bound to by
- * its own node, which owns all of them, or not.
+ * groups' files that every one of these is theirs; or by the context that the device was bound to
+ * by its own node, which owns all of them, or not.
  */
 #include <linux/file.h>
 #include <linux/iommu.h>

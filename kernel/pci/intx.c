@@ -141,7 +141,7 @@ void weir_pci_intx_disable(struct weir_pci *pci)
 
 	weir_pci_irqfd_clear(&intx->mask);
 	weir_pci_irqfd_clear(&intx->unmask);
-	/* At the interrupt controller, too: the handler can do that no more once it is not active. */
+	/* At the interrupt controller, too: the handler does it no more once it is not active. */
 	set_masked(pci, true);
 	set_active(pci, false);
 	free_irq(pci->pdev->irq, pci);

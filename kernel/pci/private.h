@@ -107,7 +107,7 @@ struct weir_pci {
 	struct weir_pci_bar bars[WEIR_PCI_BARS];
 	/*
 	 * Counts of interrupts, and where the MSI-X table is. They are read once: a device that is
-	 * being reset, or is gone, answers with ones, and vectors are allocated by the first answer.
+	 * reset, or is gone, answers with ones, and vectors are allocated by the first answer.
 	 */
 	u32 nr_irqs[VFIO_PCI_NUM_IRQS];
 	unsigned int msix_bar;

@@ -22,7 +22,7 @@ u64 weir_pci_region_size(struct weir_pci *pci, unsigned int index)
 		return pci->bars[index].size;
 	if (index == VFIO_PCI_CONFIG_REGION_INDEX)
 		return pci->pdev->cfg_size;
-	/* Of the device's own: a copy that firmware has left (pdev->rom) is not read by rom_read(). */
+	/* Of the device's own: rom_read() reads no copy that firmware has left (pdev->rom). */
 	if (index == VFIO_PCI_ROM_REGION_INDEX)
 		return pci_resource_len(pci->pdev, PCI_ROM_RESOURCE);
 	return 0;

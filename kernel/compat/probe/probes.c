@@ -9,7 +9,7 @@
 #include <linux/module.h>
 int probe(void)
 {
-	return THIS_MODULE != NULL;
+	return !THIS_MODULE;
 }
 #endif
 
@@ -74,6 +74,7 @@ static vm_fault_t fault(struct vm_fault *vmf, enum page_entry_size level)
 {
 	return level == PE_SIZE_PMD ? VM_FAULT_FALLBACK : VM_FAULT_SIGBUS;
 }
+
 const struct vm_operations_struct probe = { .huge_fault = fault };
 #endif
 
@@ -105,6 +106,7 @@ static char *devnode(const struct device *dev, umode_t *mode)
 {
 	return NULL;
 }
+
 const struct class probe = { .devnode = devnode };
 #endif
 
@@ -114,6 +116,7 @@ const struct class probe = { .devnode = devnode };
 static void invalidate(struct dma_buf_attachment *attachment)
 {
 }
+
 const struct dma_buf_attach_ops importer = { .invalidate_mappings = invalidate };
 void probe(struct dma_buf *buffer)
 {

@@ -4,9 +4,9 @@
  * oldest kernels that Weir's modules are built for know none of them. Headers of newer ones include
  * <linux/iommufd.h>, so that all names here have WEIR or weir in front.
  *
- * Every structure begins with its size as the caller sees it. It may be longer than here, if what is
- * behind is zero, and shorter, if what is left out is of a later version. Here are those of the API
- * that the module implements, and no others.
+ * Every structure begins with its size as the caller sees it. It may be longer than here, if what
+ * is behind is zero, and shorter, if what is left out is of a later version. Here are those of the
+ * API that the module implements, and no others.
  */
 #ifndef WEIR_UAPI_IOMMUFD_H
 #define WEIR_UAPI_IOMMUFD_H
