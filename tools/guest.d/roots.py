@@ -14,11 +14,11 @@ from cache import Entry
 
 HERE = Path(__file__).resolve().parent
 
-# passwd makes the ordinary user; gcc and make build kernel modules; libhugetlbfs-bin has hugeadm,
-# dmsetup and e2fsprogs put drives to use.
+# passwd makes the ordinary user; gcc and make build kernel modules, dkms does so when they are
+# installed, sparse reads them; libhugetlbfs-bin has hugeadm, dmsetup and e2fsprogs put drives to use.
 PACKAGES = """
     busybox-static dmsetup e2fsprogs iproute2 jq kmod libhugetlbfs-bin libjansson4 libnuma1 numactl
-    nvme-cli passwd pciutils procps strace udev gcc libc6-dev make pahole
+    nvme-cli passwd pciutils procps strace udev gcc libc6-dev make pahole dkms sparse
 """.split()
 DEBUG_KERNEL = "bc bison flex libelf-dev lz4 perl xz-utils".split()
 # apt does not see by itself that QEMU of backports needs the SeaBIOS of backports.
