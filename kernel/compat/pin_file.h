@@ -47,6 +47,25 @@ static inline long weir_compat_keep_folios(struct page **pages, long count)
 	return kept;
 }
 
+/* Huge pages that are mapped at once: of few, mapping costs more than pinning. */
+#define WEIR_COMPAT_BLOCKS 64ul
+
+/* Pins a page at each step from an address on. How many; a negative errno if there is none. */
+static inline long weir_compat_pin_steps(unsigned long address, unsigned long step,
+					 unsigned long count, unsigned int flags,
+					 struct page **pages)
+{
+	unsigned long i;
+	long rc;
+
+	for (i = 0; i < count; i++) {
+		rc = pin_user_pages_fast(address + i * step, 1, flags, pages + i);
+		if (rc <= 0)
+			return i ? i : rc;
+	}
+	return count;
+}
+
 /* Whether all are the file's: another thread may have mapped something else meanwhile. */
 static inline bool weir_compat_are_of(const struct file *file, struct page **pages, long count)
 {
@@ -104,21 +123,24 @@ static inline long weir_compat_pin_file(struct file *file, pgoff_t index, unsign
 					    ? inode->i_sb->s_blocksize >> PAGE_SHIFT
 					    : 1;
 	const unsigned int flags = FOLL_LONGTERM | (writable ? FOLL_WRITE : 0);
-	unsigned long address, length, want;
+	unsigned long address, blocks, length;
 	struct page **array = (struct page **)folios;
 	long count;
 
 	if (index >= all || pages > all - index)
 		return -EINVAL;
 	*skip = index % block;
-	/* A huge page is pinned by one of its pages. */
-	want = block > 1 ? 1 : min_t(unsigned long, pages, max);
-	length = (block > 1 ? block : want) << PAGE_SHIFT;
+	blocks = min3(DIV_ROUND_UP(*skip + pages, block), (unsigned long)max,
+		      block > 1 ? WEIR_COMPAT_BLOCKS : ULONG_MAX);
+	length = blocks * block << PAGE_SHIFT;
 	address = vm_mmap(file, 0, length, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED,
 			  (index - *skip) << PAGE_SHIFT);
 	if (IS_ERR_VALUE(address))
 		return (long)address;
-	count = pin_user_pages_fast(address + (*skip << PAGE_SHIFT), want, flags, array);
+	if (block > 1)
+		count = weir_compat_pin_steps(address, block << PAGE_SHIFT, blocks, flags, array);
+	else
+		count = pin_user_pages_fast(address, blocks, flags, array);
 	vm_munmap(address, length);
 	if (count <= 0)
 		return count;
