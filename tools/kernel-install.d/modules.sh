@@ -31,19 +31,26 @@ loaded_modules() {
   done
 }
 
+# files_of_vfio: process and file, of every process that has VFIO's files open or mapped.
+files_of_vfio() {
+  {
+    find /proc/[0-9]*/fd -lname '/dev/vfio/*' -printf '%p %l\n' -o -lname '/dev/iommu' -printf '%p %l\n' \
+      -o -lname '*[vfio-*' -printf '%p %l\n' || true # processes end meanwhile
+    grep -sHoE '(/dev/vfio/|anon_inode:\[vfio).*' /proc/[0-9]*/maps | sed 's/maps:\(.*\)/maps \1 (mapped)/' || true
+  } 2>/dev/null | sed 's|^/proc/\([0-9]*\)/[^ ]*|\1|' | sort -u
+}
+
 # users_of_vfio: processes that have VFIO's files open or mapped, and what, one a line.
 users_of_vfio() {
-  local process name what
-  for process in /proc/[0-9]*; do
-    what=$({
-      find "$process/fd" -lname '/dev/vfio/*' -printf '%l\n' -o -lname '/dev/iommu' -printf '%l\n' \
-        -o -lname '*[vfio-*' -printf '%l\n'
-      awk '$6 ~ /^(\/dev\/vfio\/|anon_inode:\[vfio)/ { print $6 " (mapped)" }' "$process/maps"
-    } 2>/dev/null | sort -u | paste -sd' ') || true
-    [[ -n $what ]] || continue
-    read -r name <"$process/comm" || name='?'
-    echo "process ${process#/proc/} ($name): $what"
-  done
+  local process what name
+  local -A held=()
+  while read -r process what; do
+    held[$process]+=" $what"
+  done < <(files_of_vfio)
+  for process in "${!held[@]}"; do
+    read -r name <"/proc/$process/comm" || name='?'
+    echo "process $process ($name):${held[$process]}"
+  done 2>/dev/null
 }
 
 # other_users: modules that use VFIO's and are none of them, one a line.
@@ -57,17 +64,22 @@ other_users() {
   done
 }
 
+# check_idle: nobody uses VFIO. Otherwise says who does.
+check_idle() {
+  local users
+  users=$(users_of_vfio && other_users)
+  [[ -n $users ]] || return 0
+  echo 'VFIO is in use, and stays as it is:' >&2
+  printf '  %s\n' "${users//$'\n'/$'\n'  }" >&2
+  return 1
+}
+
 # unload_vfio: all of it, when nobody uses it. Otherwise says who does, and nothing has changed.
 # Devices that are bound and not open lose their driver, and find the new one by driver_override.
 unload_vfio() {
-  local module users
+  local module
   local -a gone=()
-  users=$(users_of_vfio && other_users)
-  if [[ -n $users ]]; then
-    echo 'VFIO is in use, and stays as it is:' >&2
-    printf '  %s\n' "${users//$'\n'/$'\n'  }" >&2
-    return 1
-  fi
+  check_idle || return
   for module in $(loaded_modules); do
     if ! rmmod "$module"; then
       echo "$module cannot be unloaded, for the reason above; the others are loaded again" >&2
