@@ -85,6 +85,11 @@ NETWORK = [
 ]
 # A device whose DMA engine copies to and from any address it is told, and an empty port.
 OTHERS = [*"-device edu,id=edu0,bus=pcie.0,addr=0x17".split(), *port("rp8", 0x18)]
+# In that port, two functions of one device, which are in one group and reset together.
+FUNCTIONS = [
+    *"-device nvme,id=nvme3,serial=weir-nvme3,bus=rp8,addr=0.0,multifunction=on".split(),
+    *"-device nvme,id=nvme4,serial=weir-nvme4,bus=rp8,addr=0.1".split(),
+]
 
 EVERYTHING = [*SWITCH, *NAMESPACES, *NODE1, *NETWORK, *OTHERS]
 DRIVES = {name: 256 * MIB for name in ("disk0", "disk1", "disk2", "disk3")}
@@ -98,6 +103,13 @@ SETS = {
         cpu="max",
         kernel_arguments="intel_iommu=on iommu=nopt",
         arguments=[*INTEL, *EVERYTHING],
+        drives=DRIVES,
+    ),
+    "functions": Set(
+        about="the same, and two functions of one device below rp8",
+        cpu="max",
+        kernel_arguments="intel_iommu=on iommu=nopt",
+        arguments=[*INTEL, *EVERYTHING, *FUNCTIONS],
         drives=DRIVES,
     ),
     "amd": Set(
