@@ -229,6 +229,38 @@ static void check_dma(void)
 	expect(pinned_kilobytes() - before, 0, "with the last page table nothing is pinned");
 }
 
+/* Copies of pages of one area, which overlap or do not touch, go one after the other. */
+static void check_copies(void)
+{
+	static const struct {
+		unsigned int first, count;
+		long left; /* pages that are pinned when it and those before have gone */
+	} pieces[] = { { 5, 5, 6 }, { 12, 1, 5 }, { 2, 5, 0 } };
+	struct engine engine = must_have_engine();
+	int fd = engine.edu.iommufd;
+	uint32_t ioas = must_ioas(fd);
+	unsigned char *memory = must_allocate(16 * PAGE);
+	long before = pinned_kilobytes();
+
+	must(attach_device(engine.edu.device, ioas), "attach");
+	must(ioas_map_at(fd, ioas, memory, 16 * PAGE, 0), "MAP");
+	for (unsigned int i = 0; i < ARRAY_SIZE(pieces); i++)
+		must(ioas_copy_to(fd, ioas, (i + 1) * 16 * PAGE, ioas, pieces[i].first * PAGE,
+				  pieces[i].count * PAGE, IOAS_READ_WRITE),
+		     "COPY");
+	expect(pinned_kilobytes() - before, 16 * PAGE / KIB, "copies pin nothing more");
+	must(ioas_unmap_range(fd, ioas, 0, 16 * PAGE), "UNMAP");
+	expect(pinned_kilobytes() - before, 9 * PAGE / KIB, "what copies have stays pinned");
+	check(copies(&engine, 49 * PAGE, memory + 3 * PAGE, 18 * PAGE, memory + 7 * PAGE),
+	      "and the device reaches it by the copies");
+	for (unsigned int i = 0; i < ARRAY_SIZE(pieces); i++) {
+		must(ioas_unmap_range(fd, ioas, (i + 1) * 16 * PAGE, pieces[i].count * PAGE),
+		     "UNMAP of a copy");
+		expect(pinned_kilobytes() - before, pieces[i].left * PAGE / KIB,
+		       "what is pinned without copy %u", i);
+	}
+}
+
 /* What a device only reads is the process's memory, also where nothing was written before. */
 static void check_reading(void)
 {
@@ -480,11 +512,17 @@ static void check_huge_pages(void)
 }
 
 static const struct conform_case cases[] = {
-	{ "objects", check_objects }, { "conflicts", check_conflicts },
-	{ "BARs", check_bar },	      { "DMA", check_dma },
-	{ "reading", check_reading }, { "cutting", check_cut },
-	{ "huge pages", check_huge }, { "files", check_files },
-	{ "limits", check_limits },   { "HUGE_PAGES", check_huge_pages },
+	{ "objects", check_objects },
+	{ "conflicts", check_conflicts },
+	{ "BARs", check_bar },
+	{ "DMA", check_dma },
+	{ "copies", check_copies },
+	{ "reading", check_reading },
+	{ "cutting", check_cut },
+	{ "huge pages", check_huge },
+	{ "files", check_files },
+	{ "limits", check_limits },
+	{ "HUGE_PAGES", check_huge_pages },
 };
 
 const struct conform_part part_iommufd_device = { "iommufd-device", cases, ARRAY_SIZE(cases) };
