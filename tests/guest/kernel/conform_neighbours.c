@@ -63,6 +63,24 @@ static void plug_in(const char *last)
 		usleep(100 * 1000);
 }
 
+/*
+ * What has just been plugged in can be seen before the kernel lets any driver have it, which it
+ * then does by itself.
+ */
+static void must_have_node(const char *bdf)
+{
+	char name[32] = "";
+
+	for (int i = 0; i < PATIENCE && !name[0]; i++) {
+		cdev_name(name, sizeof(name), bdf);
+		if (name[0] && !sysfs_exists("/dev/vfio/devices/%s", name))
+			name[0] = '\0';
+		if (!name[0])
+			usleep(100 * 1000);
+	}
+	must(name[0] ? 0 : -ENODEV, "have a node");
+}
+
 static void must_have_functions(void)
 {
 	long bus = sysfs_number("/sys/bus/pci/devices/%s/secondary_bus_number", PORT);
@@ -76,6 +94,7 @@ static void must_have_functions(void)
 	for (int i = 0; i < FUNCTIONS; i++) {
 		if (!is_bound(functions[i].bdf))
 			must(type1_bind(functions[i].bdf), "bind function %d", i);
+		must_have_node(functions[i].bdf);
 		sysfs_link(group, sizeof(group), "/sys/bus/pci/devices/%s/iommu_group",
 			   functions[i].bdf);
 		snprintf(functions[i].group, sizeof(functions[i].group), "/dev/vfio/%s", group);
