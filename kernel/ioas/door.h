@@ -166,9 +166,10 @@ int weir_hwpt_attach(struct weir_context *context, struct weir_door_group *group
 /* Undoes it. Cannot fail. [3a] is held. */
 void weir_hwpt_detach(struct weir_context *context, struct weir_door_group *group);
 /*
- * As weir_hwpt_attach(), for a group that is attached by another one. The IOMMU API of these kernels
- * can only take it from there first: what the device does in between faults. On failure it is there
- * again, unless that fails, too, for want of memory: then it is attached by none. [3a] is held.
+ * As weir_hwpt_attach(), for a group that is attached by another one. The IOMMU API of these
+ * kernels can only take it from there first: what the device does in between faults. On failure it
+ * is there again, unless that fails, too, for want of memory: then it is attached by none. [3a] is
+ * held.
  */
 int weir_hwpt_move(struct weir_context *context, struct weir_door_group *group,
 		   struct weir_door_ioas *ioas, struct weir_hwpt *hwpt);

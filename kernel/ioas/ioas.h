@@ -108,9 +108,9 @@ int weir_ioas_attach_group(struct weir_ioas *ioas, struct iommu_group *group,
 void weir_ioas_detach_group(struct weir_ioas *ioas, struct iommu_group *group);
 
 /*
- * For a group that is to be attached elsewhere, perhaps to another domain of this address space, and
- * comes back when that fails. Suspended, its devices reach nothing, but its domain stays, with every
- * area mapped, and what its devices cannot reach stays impossible.
+ * For a group that is to be attached elsewhere, perhaps to another domain of this address space,
+ * and comes back when that fails. Suspended, its devices reach nothing, but its domain stays, with
+ * every area mapped, and what its devices cannot reach stays impossible.
  *
  * weir_ioas_suspend_group - The group is attached. Cannot fail.
  * weir_ioas_resume_group - It is attached again. -ENOMEM, or what the IOMMU's driver says: it is

@@ -59,8 +59,8 @@ void weir_pages_init(struct weir_pages *pages, const struct weir_pages_ops *ops,
 
 /*
  * Charges the calling process for what is pinned, besides who is charged already. Does nothing when
- * that was done, or when both are the same. -ENOMEM: over its limit, nothing has changed; -EINTR. weir_pages_charge_settle()
- * is to follow, with nothing pinned or unpinned in between.
+ * that was done, or when both are the same. -ENOMEM: over its limit, nothing has changed; -EINTR.
+ * weir_pages_charge_settle() is to follow, with nothing pinned or unpinned in between.
  */
 int weir_pages_charge_caller(struct weir_pages *pages);
 /* Ends one of both charges, the old or the new one. Does nothing when there is only one. */
