@@ -190,16 +190,13 @@ static void accept_client(struct sim_server *server)
 		session_start(server, wire);
 }
 
-/* Waits for the sockets, at most so long; 0: only looks. */
-static void wait_for_sockets(struct sim_server *server, uint64_t timeout_ns)
-{
-	const struct timespec timeout = { .tv_sec = 0, .tv_nsec = (long)timeout_ns };
-	struct session *session = &server->session;
-	struct pollfd fds[2 + MAX_TURNED_AWAY];
+/* Sockets of one server: its listener, its client, those that are turned away. */
+#define SOCKETS (2 + MAX_TURNED_AWAY)
 
-	/* In memory there is nothing to look at. */
-	if (!timeout_ns && server->listener.fd < 0 && session->wire && wire_fd(session->wire) < 0)
-		return;
+static void list_sockets(const struct sim_server *server, struct pollfd *fds)
+{
+	const struct session *session = &server->session;
+
 	fds[0] = (struct pollfd){ .fd = server->listener.fd, .events = POLLIN };
 	fds[1] = (struct pollfd){ .fd = session->wire ? wire_fd(session->wire) : -1,
 				  .events = POLLIN };
@@ -208,12 +205,33 @@ static void wait_for_sockets(struct sim_server *server, uint64_t timeout_ns)
 
 		fds[2 + i] = (struct pollfd){ .fd = wire ? wire_fd(wire) : -1, .events = POLLIN };
 	}
-	if (ppoll(fds, ARRAY_SIZE(fds), &timeout, NULL) <= 0)
+}
+
+/* Waits for the sockets, at most so long; 0: only looks. */
+static void wait_for_sockets(struct sim_server *const servers[], unsigned int nr,
+			     uint64_t timeout_ns)
+{
+	const struct timespec timeout = { .tv_sec = 0, .tv_nsec = (long)timeout_ns };
+	struct pollfd fds[SIM_MAX_TOGETHER * SOCKETS];
+
+	for (unsigned int i = 0; i < nr; i++)
+		list_sockets(servers[i], &fds[i * SOCKETS]);
+	if (ppoll(fds, nr * SOCKETS, &timeout, NULL) <= 0)
 		return;
-	if (fds[1].revents)
-		session->attention = true;
-	if (fds[0].revents)
-		accept_client(server);
+	for (unsigned int i = 0; i < nr; i++) {
+		if (fds[i * SOCKETS + 1].revents)
+			servers[i]->session.attention = true;
+		if (fds[i * SOCKETS].revents)
+			accept_client(servers[i]);
+	}
+}
+
+/* In memory there is nothing to look at. */
+static bool has_sockets(const struct sim_server *server)
+{
+	const struct wire *wire = server->session.wire;
+
+	return server->listener.fd >= 0 || !wire || wire_fd(wire) >= 0;
 }
 
 static void pull_out(struct sim_server *server)
@@ -225,13 +243,13 @@ static void pull_out(struct sim_server *server)
 	listener_close(&server->listener);
 }
 
-/* Everything but the data path. Returns how many messages were handled. */
-static unsigned int look(struct sim_server *server, uint64_t wait_ns)
+/* Everything but the data path, when the sockets were looked at. Returns how many messages were
+ * handled. */
+static unsigned int serve(struct sim_server *server)
 {
 	struct session *session = &server->session;
 	unsigned int handled = 0;
 
-	wait_for_sockets(server, session->attention ? 0 : wait_ns);
 	for (int i = 0; i < MAX_TURNED_AWAY; i++)
 		serve_turned_away(&server->turned_away[i]);
 	if (atomic_load(&server->unplugged))
@@ -245,24 +263,57 @@ static unsigned int look(struct sim_server *server, uint64_t wait_ns)
 	return handled;
 }
 
+/* How many polls may come before the next look, which `took` says something about. */
+static void adjust_polls(struct sim_server *server, uint64_t took)
+{
+	if (took > 2 * LOOK_NS && server->polls > 1)
+		server->polls /= 2;
+	else if (took < LOOK_NS / 2 && server->polls < MAX_POLLS && !server->resting)
+		server->polls *= 2;
+}
+
 static unsigned int poll_model(struct sim_server *server)
 {
 	unsigned int (*poll_once)(void *) = server->ops->poll;
 	const bool *attention = &server->session.attention;
 	void *model = server->model;
 	unsigned int polls = server->resting ? 1 : server->polls;
-	uint64_t start = weir_now_ns(), took;
+	uint64_t start = weir_now_ns();
 	unsigned int work = 0;
 
 	do {
 		work += poll_once(model);
 	} while (--polls && !*attention);
-	took = weir_now_ns() - start;
-	if (took > 2 * LOOK_NS && server->polls > 1)
-		server->polls /= 2;
-	else if (took < LOOK_NS / 2 && server->polls < MAX_POLLS && !server->resting)
-		server->polls *= 2;
+	adjust_polls(server, weir_now_ns() - start);
 	return work;
+}
+
+/* The same for several: each in turn, so that what one has for the other does not lie around. */
+static void poll_models(struct sim_server *const servers[], unsigned int nr, unsigned int *work)
+{
+	uint64_t start = weir_now_ns(), took;
+	unsigned int polls = MAX_POLLS;
+	bool resting = true, attention = false;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		if (!servers[i]->session.agreed || servers[i]->resting)
+			continue;
+		resting = false;
+		if (servers[i]->polls < polls)
+			polls = servers[i]->polls;
+	}
+	if (resting)
+		polls = 1;
+	do {
+		for (unsigned int i = 0; i < nr; i++) {
+			if (servers[i]->session.agreed)
+				work[i] += servers[i]->ops->poll(servers[i]->model);
+			attention |= servers[i]->session.attention;
+		}
+	} while (--polls && !attention);
+	took = weir_now_ns() - start;
+	for (unsigned int i = 0; i < nr; i++)
+		adjust_polls(servers[i], took);
 }
 
 /* How long the next look may wait: an eighth of the time that nothing has happened, so that whoever
@@ -290,21 +341,75 @@ static uint64_t idle_policy(struct sim_server *server, bool busy)
 	return idle / 8 < MIN_SLEEP_NS ? MIN_SLEEP_NS : idle / 8;
 }
 
-int sim_server_run(struct sim_server *server, struct weir_error *err)
+/* Messages and work. Returns how long all of them allow to wait for more. */
+static uint64_t take_turns(struct sim_server *const servers[], unsigned int nr)
+{
+	unsigned int work[SIM_MAX_TOGETHER];
+	uint64_t allowed = NO_CLIENT_SLEEP_NS;
+	bool agreed = false;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		work[i] = serve(servers[i]);
+		agreed |= servers[i]->session.agreed;
+	}
+	if (nr > 1 && agreed)
+		poll_models(servers, nr, work);
+	else if (agreed)
+		work[0] += poll_model(servers[0]);
+	for (unsigned int i = 0; i < nr; i++) {
+		uint64_t wait_ns = idle_policy(servers[i], work[i] > 0);
+
+		if (wait_ns < allowed)
+			allowed = wait_ns;
+	}
+	return allowed;
+}
+
+/* Waits until something comes for one of them. */
+static void wait_for_any(struct sim_server *const servers[], unsigned int nr, uint64_t wait_ns)
+{
+	bool sockets = false;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		sockets |= has_sockets(servers[i]);
+		if (servers[i]->session.attention)
+			wait_ns = 0;
+	}
+	if (sockets || wait_ns)
+		wait_for_sockets(servers, nr, wait_ns);
+}
+
+static bool any_stopped(struct sim_server *const servers[], unsigned int nr)
+{
+	bool stopped = false;
+
+	for (unsigned int i = 0; i < nr; i++)
+		stopped |= atomic_load_explicit(&servers[i]->stop, memory_order_relaxed);
+	return stopped;
+}
+
+int sim_servers_run(struct sim_server *const servers[], unsigned int nr, struct weir_error *err)
 {
 	uint64_t wait_ns = 0;
 
-	if (server->listener.fd < 0 && !server->session.wire)
-		return weir_error_set(err, -EINVAL, "%s: the server listens nowhere",
-				      server->ops->name);
-	while (!atomic_load_explicit(&server->stop, memory_order_relaxed)) {
-		unsigned int work = look(server, wait_ns);
-
-		if (server->session.agreed)
-			work += poll_model(server);
-		wait_ns = idle_policy(server, work > 0);
+	if (!nr || nr > SIM_MAX_TOGETHER)
+		return weir_error_set(err, -EINVAL, "%u servers: 1 to %u run together", nr,
+				      SIM_MAX_TOGETHER);
+	for (unsigned int i = 0; i < nr; i++) {
+		if (servers[i]->listener.fd < 0 && !servers[i]->session.wire)
+			return weir_error_set(err, -EINVAL, "%s: the server listens nowhere",
+					      servers[i]->ops->name);
+	}
+	while (!any_stopped(servers, nr)) {
+		wait_for_any(servers, nr, wait_ns);
+		wait_ns = take_turns(servers, nr);
 	}
 	return 0;
+}
+
+int sim_server_run(struct sim_server *server, struct weir_error *err)
+{
+	return sim_servers_run(&server, 1, err);
 }
 
 unsigned int sim_server_turn(struct sim_server *server)
@@ -315,7 +420,8 @@ unsigned int sim_server_turn(struct sim_server *server)
 	if (server->in_turn)
 		return 0;
 	server->in_turn = true;
-	work = look(server, 0);
+	wait_for_any(&server, 1, 0);
+	work = serve(server);
 	if (server->session.agreed)
 		work += server->ops->poll(server->model);
 	server->in_turn = false;

@@ -5,9 +5,9 @@
  *
  * The server owns the socket, the configuration space, the table of the client's DMA memory and the
  * interrupt eventfds; the model owns its BARs and what they mean. Everything runs in one thread:
- * sim_server_run(), or sim_server_turn() called by a test. Another server needs another thread: a
- * client that waits for the one does not serve the other's reads and writes by message
- * (weir/ioas.h).
+ * sim_server_run(), or sim_server_turn() called by a test. Several servers of one client share a
+ * thread only when their DMA memory is mapped: a client that waits for the one does not serve the
+ * other's reads and writes by message (weir/ioas.h).
  *
  * The client is not trusted. The server checks every message; the model checks every register
  * write, queue entry and address, and reads each entry that lies in shared memory exactly once
@@ -25,6 +25,7 @@
 #define SIM_NR_BARS 6
 #define SIM_MAX_AREAS 4
 #define SIM_MAX_VECTORS 128
+#define SIM_MAX_TOGETHER 8
 
 struct sim_server;
 struct wire;
@@ -126,6 +127,13 @@ int sim_server_connect(struct sim_server *server, struct wire *wire);
 /* Serves until sim_server_stop(), which may be called from a signal handler. */
 int sim_server_run(struct sim_server *server, struct weir_error *err);
 void sim_server_stop(struct sim_server *server);
+
+/*
+ * The same for several servers in one thread, at most SIM_MAX_TOGETHER, until one of them is
+ * stopped. Each of them gets its turns whatever the others do, but for this: while one waits for
+ * the client's answer to a DMA request, the others wait too.
+ */
+int sim_servers_run(struct sim_server *const servers[], unsigned int nr, struct weir_error *err);
 
 /* One turn without waiting: messages that are there, then one poll of the model. Returns how much
  * was done. */
