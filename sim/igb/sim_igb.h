@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * An emulated Intel 82576 gigabit controller (one port, as the datasheet describes it) behind a
+ * vfio-user server.
+ *
+ * BAR 0 holds the registers, 128 KiB. BAR 3 holds the MSI-X table of 25 vectors, trapped.
+ *
+ * Two pages of BAR 0 can be mapped by the client and are polled here: 0xc000, the receive queues'
+ * registers, and 0xe000, the transmit queues'. All other pages are trapped, among them the second
+ * places of queues 0 to 3 (0x2800 and 0x3800). A mapped register is memory, so three things are
+ * different there from what a message, or the silicon, does:
+ *
+ * - RXDCTL and TXDCTL read back what was just written. The device notices at its next turn, and in
+ *   any case before it answers a message: a queue that was disabled is quiet once any trapped
+ *   register has been read, STATUS for example. Drivers that flush their writes do so anyway.
+ * - RDH and TDH are brought up to date once a burst, and what the client writes there is not
+ *   looked at but when the queue is enabled.
+ * - RQDPC counts on, and only a read by message clears it.
+ *
+ * With `trap_queues` nothing is mapped and all of it is as the datasheet says; each tail is a
+ * message then.
+ *
+ * Frames come in through a packet buffer, as in the silicon: they wait there for descriptors
+ * (RNBC), or are dropped when their queue asks for that (SRRCTL.Drop_En; RQDPC), and when the
+ * buffer is full, what arrives is missed (MPC). Between two emulated controllers a frame is missed
+ * for no other reason: a sender waits for a receiver that has descriptors and only needs a turn.
+ *
+ * Not emulated: virtual functions and VMDq pools, the filters that steer by port or EtherType, IEEE
+ * 1588, IPsec and MACsec, wake-up, legacy interrupts, flash and I/O BARs, more than two pairs of a
+ * context and a frame in flight of each queue.
+ */
+#ifndef WEIR_SIM_IGB_H
+#define WEIR_SIM_IGB_H
+
+#include "server/sim.h"
+
+struct sim_igb;
+
+/* Where a controller's cable leads. One end belongs to one controller. */
+struct sim_cable;
+
+/*
+ * A cable between two controllers. Each end is used by its controller's thread only, and the two
+ * may be different threads.
+ *
+ * @param lossless  a sender waits, as if the receiver sent pause frames, when the receiver has no
+ * descriptors; otherwise frames are missed there
+ */
+int sim_cable_pair(bool lossless, struct sim_cable *ends[2], struct weir_error *err);
+
+/*
+ * A cable to a TAP device: the one of that name, which is made when it is not there, or the one
+ * that `fd` is, opened with IFF_TAP | IFF_NO_PI and without IFF_VNET_HDR; exactly one of them, name
+ * NULL or fd -1. The descriptor is owned on success. -EINVAL: a bad name, or not such a descriptor.
+ */
+int sim_cable_tap(const char *name, int fd, struct sim_cable **cable, struct weir_error *err);
+
+/* A cable that leads nowhere: what is sent is gone, nothing comes. */
+int sim_cable_null(struct sim_cable **cable, struct weir_error *err);
+
+/* Ends an end. NULL is allowed. The other end of a pair loses its link. */
+void sim_cable_destroy(struct sim_cable *cable);
+
+struct sim_igb_options {
+	uint8_t mac[6]; /* all zero: 52:45:49:52:00:00 plus `port` */
+	unsigned int port; /* makes addresses different */
+	bool trap_queues; /* see above */
+	struct sim_server_options server;
+};
+
+/* Makes a controller and its server. Owns the cable, on success only. -EINVAL: the address is a
+ * group's. */
+int sim_igb_create(const struct sim_igb_options *options, struct sim_cable *cable,
+		   struct sim_igb **igb, struct weir_error *err);
+void sim_igb_destroy(struct sim_igb *igb);
+
+/* Its server: listen, run, turn, stop. Owned by the controller. */
+struct sim_server *sim_igb_server(struct sim_igb *igb);
+
+/* Plugs the cable in or out. From the server's thread. */
+void sim_igb_set_link(struct sim_igb *igb, bool up);
+
+#endif
