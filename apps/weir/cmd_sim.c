@@ -3,18 +3,12 @@
 #include "commands.h"
 #include "fail.h"
 #include "notice.h"
-#include "stop.h"
-
-#include <errno.h>
-#include <sched.h>
-#include <stdio.h>
-#include <string.h>
+#include "sim_serve.h"
 
 #include "membar/sim_membar.h"
 #include "nvme/sim_nvme.h"
 
 #define MAX_BYTES (UINT64_C(1) << 50)
-#define NO_CPU UINT64_MAX
 
 struct sim_config {
 	const char *socket;
@@ -37,35 +31,13 @@ struct sim_config {
 static const struct sim_config defaults = {
 	.dstrd = SIM_NVME_DSTRD,
 	.mdts = MDTS_DEFAULT,
-	.cpu = NO_CPU,
+	.cpu = SIM_NO_CPU,
 };
 
 #define MEMBER(name) offsetof(struct sim_config, name)
 
-#define SOCKET_OPTION \
-	{ \
-		"socket", CLI_TEXT, MEMBER(socket), \
-			.argument = "PATH", .help = "the socket to listen on", .required = true \
-	}
-#define SPIN_OPTION \
-	{ \
-		"spin-us", CLI_NUMBER, MEMBER(spin_us), \
-			.min = 1, .max = 1000000, .argument = "N", \
-			.help = "microseconds of polling without work before it sleeps (default 50)" \
-	}
-#define CPU_OPTION \
-	{ \
-		"cpu", CLI_NUMBER, MEMBER(cpu), .max = CPU_SETSIZE - 1, .argument = "N", \
-						.help = "pin the server to this CPU" \
-	}
-#define NO_MMAP_DMA_OPTION \
-	{ \
-		"no-mmap-dma", CLI_FLAG, MEMBER(no_mmap_dma), \
-			.help = "move data by message instead of mapping the client's memory" \
-	}
-
 static const struct cli_option nvme_options[] = {
-	SOCKET_OPTION,
+	SIM_SOCKET_OPTION,
 	{ "size", CLI_BYTES, MEMBER(bytes), .min = 4096, .max = MAX_BYTES, .argument = "N",
 	  .help = "bytes of all namespaces, kept in memory (default 1G)" },
 	{ "file", CLI_TEXT, MEMBER(file), .argument = "F",
@@ -99,9 +71,9 @@ static const struct cli_option nvme_options[] = {
 	{ "write-cache", CLI_FLAG, MEMBER(write_cache),
 	  .help = "with a volatile write cache: writes are durable after a flush" },
 	{ "read-only", CLI_FLAG, MEMBER(read_only), .help = "namespaces are write protected" },
-	SPIN_OPTION,
-	NO_MMAP_DMA_OPTION,
-	CPU_OPTION,
+	SIM_SPIN_OPTION,
+	SIM_NO_MMAP_DMA_OPTION,
+	SIM_CPU_OPTION,
 	{ "fault", CLI_TEXT, MEMBER(fault), .argument = "SPEC",
 	  .help = "what goes wrong on purpose: NAME=VALUE[,NAME=VALUE...], see "
 		  "weir-sim(1)" },
@@ -109,49 +81,14 @@ static const struct cli_option nvme_options[] = {
 };
 
 static const struct cli_option membar_options[] = {
-	SOCKET_OPTION,
+	SIM_SOCKET_OPTION,
 	{ "size", CLI_BYTES, MEMBER(bytes), .min = 4096, .max = UINT64_C(64) << 30, .argument = "N",
 	  .help = "bytes of memory, a power of two (default 64M)" },
-	SPIN_OPTION,
-	NO_MMAP_DMA_OPTION,
-	CPU_OPTION,
+	SIM_SPIN_OPTION,
+	SIM_NO_MMAP_DMA_OPTION,
+	SIM_CPU_OPTION,
 	{ NULL },
 };
-
-static int pin(uint64_t cpu, struct weir_error *err)
-{
-	cpu_set_t cpus;
-
-	if (cpu == NO_CPU)
-		return 0;
-	CPU_ZERO(&cpus);
-	CPU_SET(cpu, &cpus);
-	if (!sched_setaffinity(0, sizeof(cpus), &cpus))
-		return 0;
-	return fail(err, CLI_USAGE, "CPU %u is not there or not allowed here", (unsigned int)cpu);
-}
-
-static void stop_server(void *ctx)
-{
-	sim_server_stop(ctx);
-}
-
-static int serve(struct sim_server *server, const struct sim_config *config, struct weir_error *err)
-{
-	int rc;
-
-	stop_on_signals(stop_server, server);
-	rc = pin(config->cpu, err);
-	if (!rc)
-		rc = sim_server_listen(server, config->socket, err);
-	if (rc)
-		return rc;
-	notice_show();
-	printf("ready: vfio-user:%s\n", config->socket);
-	if (fflush(stdout))
-		return fail(err, -EIO, "cannot write to standard output");
-	return sim_server_run(server, err);
-}
 
 static int check_backing(const struct sim_config *config, struct weir_error *err)
 {
@@ -202,7 +139,7 @@ static int run_nvme(const void *arg, char *const *operands, struct weir_error *e
 	rc = sim_nvme_create(&options, &nvme, err);
 	if (rc)
 		return rc;
-	rc = serve(sim_nvme_server(nvme), config, err);
+	rc = sim_serve(sim_nvme_server(nvme), config->socket, config->cpu, err);
 	sim_nvme_destroy(nvme);
 	return rc;
 }
@@ -221,7 +158,7 @@ static int run_membar(const void *arg, char *const *operands, struct weir_error 
 	rc = sim_membar_create(&options, &membar, err);
 	if (rc)
 		return rc;
-	rc = serve(sim_membar_server(membar), config, err);
+	rc = sim_serve(sim_membar_server(membar), config->socket, config->cpu, err);
 	sim_membar_destroy(membar);
 	return rc;
 }

@@ -13,6 +13,7 @@ extern const struct cli_command command_nvme_perf;
 extern const struct cli_command command_nvme_read;
 extern const struct cli_command command_nvme_write;
 extern const struct cli_command command_p2p_copy;
+extern const struct cli_command command_sim_igb;
 extern const struct cli_command command_sim_membar;
 extern const struct cli_command command_sim_nvme;
 extern const struct cli_command command_unbind;

@@ -10,9 +10,9 @@
 #include <weir/fault_guard.h>
 
 static const struct cli_command *const commands[] = {
-	&command_ls,	    &command_doctor,	&command_bind,	     &command_unbind,
-	&command_nvme_info, &command_nvme_perf, &command_nvme_read,  &command_nvme_write,
-	&command_p2p_copy,  &command_sim_nvme,	&command_sim_membar,
+	&command_ls,	    &command_doctor,	&command_bind,	    &command_unbind,
+	&command_nvme_info, &command_nvme_perf, &command_nvme_read, &command_nvme_write,
+	&command_p2p_copy,  &command_sim_igb,	&command_sim_nvme,  &command_sim_membar,
 };
 
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
