@@ -200,6 +200,8 @@ void igb_segment(const struct sim_igb *igb, const struct dev_work *work, uint8_t
 uint64_t igb_sum(const uint8_t *data, uint32_t bytes);
 uint16_t igb_fold(uint64_t sum);
 uint32_t igb_fcs(const uint8_t *data, uint32_t bytes);
+/* CRC32c over an SCTP packet, as it lies in its header; what lies there now does not count. */
+uint32_t igb_sctp_checksum(uint8_t *data, uint32_t bytes);
 
 /* receive.c. Returns how many frames were taken. */
 unsigned int igb_receive(struct sim_igb *igb);
@@ -217,7 +219,8 @@ struct dev_packet {
 	uint16_t ip_id, checksum;
 };
 bool igb_is_tagged(const struct sim_igb *igb, const uint8_t *frame, uint32_t bytes);
-void igb_parse(const struct sim_igb *igb, const uint8_t *frame, uint32_t bytes,
+/* The frame is the same afterwards. */
+void igb_parse(const struct sim_igb *igb, uint8_t *frame, uint32_t bytes,
 	       struct dev_packet *packet);
 
 /* rss.c */

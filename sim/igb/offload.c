@@ -14,7 +14,9 @@
 #define IP_CHECKSUM 10u
 #define TCP_SEQUENCE 4u
 #define TCP_FLAGS 13u
+#define SCTP_CHECKSUM 8u
 #define FCS_POLYNOMIAL 0xedb88320u
+#define SCTP_POLYNOMIAL 0x82f63b78u
 
 static uint32_t get16(const uint8_t *bytes)
 {
@@ -71,16 +73,32 @@ uint16_t igb_fold(uint64_t sum)
 	return (uint16_t)sum;
 }
 
-uint32_t igb_fcs(const uint8_t *data, uint32_t bytes)
+static uint32_t crc(uint32_t polynomial, const uint8_t *data, uint32_t bytes)
 {
-	uint32_t crc = UINT32_MAX;
+	uint32_t value = UINT32_MAX;
 
 	for (uint32_t i = 0; i < bytes; i++) {
-		crc ^= data[i];
+		value ^= data[i];
 		for (unsigned int bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (crc & 1 ? FCS_POLYNOMIAL : 0);
+			value = value >> 1 ^ (value & 1 ? polynomial : 0);
 	}
-	return ~crc;
+	return ~value;
+}
+
+uint32_t igb_fcs(const uint8_t *data, uint32_t bytes)
+{
+	return crc(FCS_POLYNOMIAL, data, bytes);
+}
+
+uint32_t igb_sctp_checksum(uint8_t *data, uint32_t bytes)
+{
+	uint32_t saved, value;
+
+	memcpy(&saved, data + SCTP_CHECKSUM, sizeof(saved));
+	memset(data + SCTP_CHECKSUM, 0, sizeof(saved));
+	value = crc(SCTP_POLYNOMIAL, data, bytes);
+	memcpy(data + SCTP_CHECKSUM, &saved, sizeof(saved));
+	return value;
 }
 
 /* Puts the complement of the sum of what begins at `start`, and is there already, to `place`. */
@@ -104,6 +122,17 @@ static uint32_t l4_checksum_at(enum igb_l4 l4)
 	return l4 == IGB_L4_TCP ? TCP_CHECKSUM : UDP_CHECKSUM;
 }
 
+static bool put_sctp_checksum(uint8_t *sctp, uint32_t bytes)
+{
+	uint32_t checksum;
+
+	if (bytes < SCTP_CHECKSUM + sizeof(checksum))
+		return false;
+	checksum = igb_sctp_checksum(sctp, bytes);
+	memcpy(sctp + SCTP_CHECKSUM, &checksum, sizeof(checksum));
+	return true;
+}
+
 bool igb_offload(const struct dev_work *work, uint8_t *frame, uint32_t bytes)
 {
 	uint32_t l3 = work->mac_bytes, l4 = l3 + work->ip_bytes;
@@ -123,8 +152,10 @@ bool igb_offload(const struct dev_work *work, uint8_t *frame, uint32_t bytes)
 	if (work->l4_checksum) {
 		uint32_t at = l4 + l4_checksum_at(work->l4);
 
-		if (work->l4 > IGB_L4_TCP || at + 2 > bytes)
+		if (work->l4 > IGB_L4_SCTP || at + 2 > bytes)
 			return false;
+		if (work->l4 == IGB_L4_SCTP)
+			return put_sctp_checksum(frame + l4, bytes - l4);
 		/* The driver left the sum of the pseudo header there. */
 		put_checksum(frame + at, igb_sum(frame + l4, bytes - l4), work->l4 == IGB_L4_UDP);
 	}

@@ -50,11 +50,24 @@ static void check_l4(struct dev_packet *packet, const uint8_t *l4, uint32_t byte
 		packet->status |= IGB_RX_L4E;
 }
 
+static void check_sctp(const struct sim_igb *igb, struct dev_packet *packet, uint8_t *sctp,
+		       uint32_t bytes)
+{
+	uint32_t checksum;
+
+	if (!(igb->regs[IGB_RXCSUM / 4] & IGB_RXCSUM_CRCOFL))
+		return;
+	memcpy(&checksum, sctp + 8, sizeof(checksum));
+	packet->status |= IGB_RX_L4CS;
+	if (checksum != igb_sctp_checksum(sctp, bytes))
+		packet->status |= IGB_RX_L4E;
+}
+
 /* The layer behind IP, of that protocol, in `bytes` bytes. */
-static void parse_l4(const struct sim_igb *igb, struct dev_packet *packet, const uint8_t *frame,
+static void parse_l4(const struct sim_igb *igb, struct dev_packet *packet, uint8_t *frame,
 		     uint32_t protocol, uint32_t bytes, uint64_t pseudo)
 {
-	const uint8_t *l4 = frame + packet->headers;
+	uint8_t *l4 = frame + packet->headers;
 	uint32_t headers;
 
 	packet->l4 = packet->headers;
@@ -67,6 +80,7 @@ static void parse_l4(const struct sim_igb *igb, struct dev_packet *packet, const
 	} else if (protocol == IP_SCTP && bytes >= SCTP_BYTES) {
 		packet->types |= IGB_RX_TYPE_SCTP;
 		packet->headers += SCTP_BYTES;
+		check_sctp(igb, packet, l4, bytes);
 		return;
 	} else {
 		packet->l4 = 0;
@@ -78,7 +92,7 @@ static void parse_l4(const struct sim_igb *igb, struct dev_packet *packet, const
 		check_l4(packet, l4, bytes, pseudo + protocol + bytes);
 }
 
-static void parse_ipv4(const struct sim_igb *igb, struct dev_packet *packet, const uint8_t *frame,
+static void parse_ipv4(const struct sim_igb *igb, struct dev_packet *packet, uint8_t *frame,
 		       uint32_t bytes)
 {
 	const uint8_t *ip = frame + packet->l3;
@@ -107,7 +121,7 @@ static void parse_ipv4(const struct sim_igb *igb, struct dev_packet *packet, con
 	parse_l4(igb, packet, frame, ip[9], total - headers, igb_sum(ip + 12, 8));
 }
 
-static void parse_ipv6(const struct sim_igb *igb, struct dev_packet *packet, const uint8_t *frame,
+static void parse_ipv6(const struct sim_igb *igb, struct dev_packet *packet, uint8_t *frame,
 		       uint32_t bytes)
 {
 	const uint8_t *ip = frame + packet->l3;
@@ -141,8 +155,7 @@ static void parse_ipv6(const struct sim_igb *igb, struct dev_packet *packet, con
 		parse_l4(igb, packet, frame, next, end - at, igb_sum(ip + 8, 32));
 }
 
-void igb_parse(const struct sim_igb *igb, const uint8_t *frame, uint32_t bytes,
-	       struct dev_packet *packet)
+void igb_parse(const struct sim_igb *igb, uint8_t *frame, uint32_t bytes, struct dev_packet *packet)
 {
 	uint32_t at = 12;
 

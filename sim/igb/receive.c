@@ -18,7 +18,10 @@
 struct delivery {
 	uint8_t *data;
 	uint32_t bytes;
-	uint64_t info; /* the first word of what is written back */
+	uint32_t header; /* bytes that go into the header buffer */
+	bool again; /* and into the packet buffer as well */
+	uint32_t info; /* of what is written back: types, header length */
+	uint32_t hash;
 	uint32_t status;
 	uint16_t tag;
 };
@@ -61,62 +64,111 @@ static bool admit(struct sim_igb *igb, const struct cable_frame *frame)
 	return !(frame->flags & CABLE_BAD_FCS) || *igb_reg(igb, IGB_RCTL) & IGB_RCTL_SBP;
 }
 
-/* How many descriptors a frame needs. */
-static uint32_t needed(const struct dev_rx_queue *queue, uint32_t bytes)
+/* Bits of PSRTYPE: which headers are split off. */
+enum {
+	SPLIT_MAC = 0,
+	SPLIT_IPV4 = 1,
+	SPLIT_IPV4_TCP = 2,
+	SPLIT_IPV4_UDP = 3,
+	SPLIT_IPV6 = 7,
+	SPLIT_IPV6_TCP = 8,
+	SPLIT_IPV6_UDP = 9,
+};
+
+/* How long the headers are that PSRTYPE names; 0: the frame has none of them. */
+static uint32_t find_headers(const struct sim_igb *igb, const struct dev_rx_queue *queue,
+			     const struct dev_packet *packet)
 {
+	/* Eight of them; which of the sixteen queues share one is not said. */
+	uint32_t wanted = igb->regs[IGB_PSRTYPE / 4 + queue->ring.index % 8];
+	uint32_t kind = packet->types & IGB_RX_TYPE_IPV6 ? SPLIT_IPV6 : SPLIT_IPV4;
+
+	if (!(packet->types & (IGB_RX_TYPE_IPV4 | IGB_RX_TYPE_IPV6)))
+		return wanted & 1u << SPLIT_MAC ? packet->l3 : 0;
+	if (packet->types & IGB_RX_TYPE_TCP && wanted & 1u << (kind + 1))
+		return packet->headers;
+	if (packet->types & IGB_RX_TYPE_UDP && wanted & 1u << (kind + 2))
+		return packet->headers;
+	if (!(wanted & 1u << kind))
+		return 0;
+	return packet->l4 ? packet->l4 : packet->headers;
+}
+
+/* The header buffer's share (§7.1.10). */
+static void split(struct delivery *delivery, const struct dev_rx_queue *queue, uint32_t headers)
+{
+	bool always = queue->type == IGB_DESC_SPLIT_ALWAYS;
+	uint32_t room = queue->header_bytes, said = headers;
+
+	if (queue->type < IGB_DESC_SPLIT ||
+	    (queue->type == IGB_DESC_REPLICATE_LARGE && delivery->bytes <= room))
+		return;
+	delivery->again = queue->type == IGB_DESC_REPLICATE ||
+			  queue->type == IGB_DESC_REPLICATE_LARGE;
+	if (always && delivery->bytes <= room) {
+		delivery->header = said = delivery->bytes;
+	} else if (!headers) {
+		delivery->header = said = always ? room : 0;
+	} else {
+		delivery->info |= IGB_RX_SPH;
+		delivery->header = headers <= room ? headers : always ? room : 0;
+		if (headers > room)
+			delivery->status |= IGB_RX_HBO;
+	}
+	delivery->info |= (said & IGB_RX_HEADER_MASK) << IGB_RX_HEADER_SHIFT;
+}
+
+/* How many descriptors a frame needs. */
+static uint32_t needed(const struct dev_rx_queue *queue, const struct delivery *delivery)
+{
+	uint32_t bytes = delivery->bytes - (delivery->again ? 0 : delivery->header);
+
 	return bytes ? (bytes + queue->packet_bytes - 1) / queue->packet_bytes : 1;
 }
 
-static void strip_tag(struct sim_igb *igb, struct delivery *delivery)
+/* What is written into a descriptor that holds `bytes` of the frame. */
+static void compose(const struct dev_rx_queue *queue, const struct delivery *delivery,
+		    uint32_t bytes, bool last, uint64_t desc[2])
 {
-	if (!(*igb_reg(igb, IGB_CTRL) & IGB_CTRL_VME))
+	uint32_t status = IGB_RX_DD | (last ? IGB_RX_EOP | delivery->status : 0);
+	uint64_t tag = last ? delivery->tag : 0;
+
+	if (queue->type == IGB_DESC_LEGACY) {
+		/* The address stays; status and errors are a byte each (§7.1.4.1). */
+		desc[1] = bytes | (uint64_t)(status & 0xff) << 32 | (uint64_t)(status >> 24) << 40 |
+			  tag << 48;
 		return;
-	delivery->status |= IGB_RX_VP;
-	delivery->tag = (uint16_t)(delivery->data[14] << 8 | delivery->data[15]);
-	memmove(delivery->data + TAG_BYTES, delivery->data, ADDRESSES_BYTES);
-	delivery->data += TAG_BYTES;
-	delivery->bytes -= TAG_BYTES;
-}
-
-/* RSS hash and type, or the IP identification: RXCSUM.PCSD says. */
-static uint64_t info_of(const struct sim_igb *igb, const struct dev_packet *packet, uint32_t hash,
-			enum igb_rss_type type)
-{
-	uint64_t info = packet->types;
-
-	if (igb->regs[IGB_RXCSUM / 4] & IGB_RXCSUM_PCSD)
-		return info | type | (uint64_t)hash << 32;
-	return info | (uint64_t)packet->ip_id << 32;
+	}
+	desc[0] = last ? delivery->info | (uint64_t)delivery->hash << 32
+		       : delivery->info & ~(uint32_t)IGB_RX_TYPES;
+	desc[1] = status | (uint64_t)bytes << 32 | tag << 48;
 }
 
 /* Writes the frame into the descriptors from the head on, which are enough. */
 static bool write_frame(struct sim_igb *igb, struct dev_rx_queue *queue,
 			const struct delivery *delivery)
 {
+	uint32_t at = delivery->again ? 0 : delivery->header, header = delivery->header;
 	struct dev_ring *ring = &queue->ring;
-	uint32_t slot = ring->head, at = 0;
+	bool last = false;
 
-	for (;;) {
+	for (; !last; header = 0) {
 		uint32_t left = delivery->bytes - at;
 		uint32_t part = left < queue->packet_bytes ? left : queue->packet_bytes;
-		bool last = part == left;
-		uint32_t status = IGB_RX_DD | (last ? IGB_RX_EOP | delivery->status : 0);
 		uint64_t desc[2];
 
-		if (!igb_desc_read(igb, ring, slot, desc) ||
-		    !igb_data_write(igb, ring, desc[0], delivery->data + at, part))
+		last = part == left;
+		if (!igb_desc_read(igb, ring, ring->head, desc) ||
+		    (header &&
+		     !igb_data_write(igb, ring, desc[1] & ~UINT64_C(1), delivery->data, header)) ||
+		    (part && !igb_data_write(igb, ring, desc[0], delivery->data + at, part)))
 			return false;
-		desc[0] = last ? delivery->info : 0;
-		desc[1] = status | (uint64_t)part << 32 |
-			  (uint64_t)(last ? delivery->tag : 0) << 48;
-		if (!igb_desc_write(igb, ring, slot, desc))
+		compose(queue, delivery, part, last, desc);
+		if (!igb_desc_write(igb, ring, ring->head, desc))
 			return false;
-		slot = igb_slot_after(ring, slot, 1);
+		ring->head = igb_slot_after(ring, ring->head, 1);
 		at += part;
-		if (last)
-			break;
 	}
-	ring->head = slot;
 	return true;
 }
 
@@ -135,15 +187,41 @@ static void drop(struct dev_rx_queue *queue)
 	queue->ring.regs->dropped++;
 }
 
+/* RSS hash and type, or the IP identification: RXCSUM.PCSD says. */
+static void describe(const struct sim_igb *igb, const struct dev_packet *packet, uint32_t hash,
+		     enum igb_rss_type type, struct delivery *delivery)
+{
+	bool hashed = igb->regs[IGB_RXCSUM / 4] & IGB_RXCSUM_PCSD;
+
+	delivery->info = packet->types | (hashed ? type : IGB_RSS_NONE);
+	delivery->hash = hashed ? hash : packet->ip_id;
+	delivery->status |= packet->status;
+}
+
+static void strip_tag(struct delivery *delivery)
+{
+	delivery->status |= IGB_RX_VP;
+	delivery->tag = (uint16_t)(delivery->data[14] << 8 | delivery->data[15]);
+	memmove(delivery->data + TAG_BYTES, delivery->data, ADDRESSES_BYTES);
+	delivery->data += TAG_BYTES;
+}
+
 /* Delivers a frame that was admitted. false: it waits. */
 static bool deliver(struct sim_igb *igb, const struct cable_frame *frame, uint32_t *touched)
 {
-	struct delivery delivery = { .data = frame->data, .bytes = frame->bytes };
-	bool tagged = igb_is_tagged(igb, frame->data, frame->bytes);
+	bool strip = *igb_reg(igb, IGB_CTRL) & IGB_CTRL_VME &&
+		     igb_is_tagged(igb, frame->data, frame->bytes);
+	bool fcs = !(*igb_reg(igb, IGB_RCTL) & IGB_RCTL_SECRC);
+	bool bad = frame->flags & CABLE_BAD_FCS;
+	struct delivery delivery = {
+		.data = frame->data,
+		.bytes = frame->bytes - (strip ? TAG_BYTES : 0) + (fcs ? IGB_FCS_BYTES : 0),
+		.status = bad ? IGB_RX_RXE : 0,
+	};
 	struct dev_packet packet;
 	struct dev_rx_queue *queue;
 	enum igb_rss_type type;
-	uint32_t hash, need, have;
+	uint32_t hash, headers, need, have;
 
 	igb_parse(igb, frame->data, frame->bytes, &packet);
 	queue = &igb->rx[igb_rss(igb, frame->data, &packet, &hash, &type)];
@@ -151,7 +229,10 @@ static bool deliver(struct sim_igb *igb, const struct cable_frame *frame, uint32
 		drop(queue);
 		return true;
 	}
-	need = needed(queue, frame->bytes + IGB_FCS_BYTES);
+	describe(igb, &packet, hash, type, &delivery);
+	headers = find_headers(igb, queue, &packet);
+	split(&delivery, queue, headers && strip ? headers - TAG_BYTES : headers);
+	need = needed(queue, &delivery);
 	have = igb_queue_pending(igb, &queue->ring, queue->ring.head);
 	if (need > have) {
 		if (need < queue->ring.size && !(queue->ring.regs->srrctl & IGB_SRRCTL_DROP)) {
@@ -161,20 +242,15 @@ static bool deliver(struct sim_igb *igb, const struct cable_frame *frame, uint32
 		drop(queue);
 		return true;
 	}
-	delivery.status = packet.status;
-	if (frame->flags & CABLE_BAD_FCS)
-		delivery.status |= IGB_RX_RXE;
-	delivery.info = info_of(igb, &packet, hash, type);
-	if (!(*igb_reg(igb, IGB_RCTL) & IGB_RCTL_SECRC)) {
-		uint32_t fcs = igb_fcs(frame->data, frame->bytes);
+	if (fcs) {
+		uint32_t sum = igb_fcs(frame->data, frame->bytes);
 
-		memcpy(frame->data + frame->bytes, &fcs, sizeof(fcs));
-		delivery.bytes += IGB_FCS_BYTES;
+		memcpy(frame->data + frame->bytes, &sum, sizeof(sum));
 	}
-	if (!(frame->flags & CABLE_BAD_FCS))
+	if (!bad)
 		igb_count_received(igb, queue, frame->data, frame->bytes);
-	if (tagged)
-		strip_tag(igb, &delivery);
+	if (strip)
+		strip_tag(&delivery);
 	if (write_frame(igb, queue, &delivery)) {
 		*touched |= 1u << queue->ring.index;
 		if (have - need < queue->threshold)

@@ -62,6 +62,8 @@ static enum igb_rss_type choose(uint32_t mrqc, const struct dev_packet *packet)
 	if (types & IGB_RX_TYPE_UDP) {
 		if (!v6 && mrqc & IGB_MRQC_UDP_IPV4)
 			return IGB_RSS_UDP_IPV4;
+		if (v6 && extensions && mrqc & IGB_MRQC_UDP_IPV6_EX)
+			return IGB_RSS_UDP_IPV6_EX;
 		if (v6 && mrqc & IGB_MRQC_UDP_IPV6)
 			return IGB_RSS_UDP_IPV6;
 	}

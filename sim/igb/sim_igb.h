@@ -26,8 +26,8 @@
  * for no other reason: a sender waits for a receiver that has descriptors and only needs a turn.
  *
  * Not emulated: virtual functions and VMDq pools, the filters that steer by port or EtherType, IEEE
- * 1588, IPsec and MACsec, wake-up, legacy interrupts, flash and I/O BARs, more than two pairs of a
- * context and a frame in flight of each queue.
+ * 1588, IPsec and MACsec, wake-up, loopback, management, legacy interrupts, flash and I/O BARs. The
+ * link is always 1000BASE-T in full duplex.
  */
 #ifndef WEIR_SIM_IGB_H
 #define WEIR_SIM_IGB_H

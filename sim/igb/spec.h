@@ -154,6 +154,7 @@
 
 #define IGB_RXCSUM_IPOFLD (1u << 8)
 #define IGB_RXCSUM_TUOFLD (1u << 9)
+#define IGB_RXCSUM_CRCOFL (1u << 11)
 #define IGB_RXCSUM_PCSD (1u << 13)
 
 #define IGB_MRQC_MODE 7u
@@ -167,6 +168,7 @@
 #define IGB_MRQC_TCP_IPV6 (1u << 21)
 #define IGB_MRQC_UDP_IPV4 (1u << 22)
 #define IGB_MRQC_UDP_IPV6 (1u << 23)
+#define IGB_MRQC_UDP_IPV6_EX (1u << 24)
 #define IGB_RSS_KEY_BYTES 40u
 #define IGB_RETA_ENTRIES 128u
 
@@ -287,7 +289,7 @@ struct igb_rx_desc {
 };
 _Static_assert(sizeof(struct igb_rx_desc) == IGB_DESC_BYTES, "as the datasheet says");
 
-#define IGB_RX_TYPE_SHIFT 4
+#define IGB_RX_TYPES 0x1ffffu /* RSS type and packet type */
 #define IGB_RX_TYPE_IPV4 (1u << 4)
 #define IGB_RX_TYPE_IPV4_OPTIONS (1u << 5)
 #define IGB_RX_TYPE_IPV6 (1u << 6)
@@ -296,6 +298,7 @@ _Static_assert(sizeof(struct igb_rx_desc) == IGB_DESC_BYTES, "as the datasheet s
 #define IGB_RX_TYPE_UDP (1u << 9)
 #define IGB_RX_TYPE_SCTP (1u << 10)
 #define IGB_RX_HEADER_SHIFT 21
+#define IGB_RX_HEADER_MASK 0x3ffu
 #define IGB_RX_SPH (1u << 31)
 
 #define IGB_RX_DD (1u << 0)
@@ -320,6 +323,7 @@ enum igb_rss_type {
 	IGB_RSS_TCP_IPV6_EX = 6,
 	IGB_RSS_UDP_IPV4 = 7,
 	IGB_RSS_UDP_IPV6 = 8,
+	IGB_RSS_UDP_IPV6_EX = 9,
 };
 
 /* Transmit descriptors: data and context. §7.2.2. */
