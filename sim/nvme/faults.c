@@ -1,143 +1,42 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What goes wrong on purpose: how it is asked for, and how it is done. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "nvme/controller.h"
+#include "server/faults.h"
 
 /* Commands held back at most; what is over it is dropped beyond an Abort's reach. */
 #define HELD_MAX 4096
 
-/* The option member that a name stands for. A flag takes no value. */
-struct fault_name {
-	size_t offset;
-	enum { FLAG, U16, U32, U64 } type;
-};
-
-#define FAULT(member, kind) \
+#define FAULT(name, member, type) \
 	{ \
-		offsetof(struct sim_nvme_options, member), kind \
+		name, offsetof(struct sim_nvme_options, faults.member), type \
 	}
 
-/* In the order of `fault_tokens`. */
-static const struct fault_name fault_names[] = {
-	FAULT(faults.drop_every, U64),
-	FAULT(faults.delay_every, U64),
-	FAULT(faults.delay_us, U32),
-	FAULT(faults.status_every, U64),
-	FAULT(faults.status, U16),
-	FAULT(faults.wrong_cid_every, U64),
-	FAULT(faults.duplicate_cid_every, U64),
-	FAULT(faults.unplug_after, U64),
-	FAULT(faults.truncate_after, U64),
-	FAULT(faults.fatal_after, U64),
-	FAULT(faults.stuck_ready, FLAG),
-	FAULT(faults.stuck_disable, FLAG),
-	FAULT(faults.ignore_abort, FLAG),
-	FAULT(server.fault_stall_after, U32),
-	FAULT(server.fault_close_after, U32),
-	FAULT(server.fault_short_after, U32),
-	FAULT(server.fault_oversize_after, U32),
-	FAULT(server.fault_wrong_id_after, U32),
-	FAULT(server.fault_error_after, U32),
+static const struct sim_fault fault_names[] = {
+	FAULT("drop-every", drop_every, SIM_FAULT_U64),
+	FAULT("delay-every", delay_every, SIM_FAULT_U64),
+	FAULT("delay-us", delay_us, SIM_FAULT_U32),
+	FAULT("status-every", status_every, SIM_FAULT_U64),
+	FAULT("status", status, SIM_FAULT_U15),
+	FAULT("wrong-cid-every", wrong_cid_every, SIM_FAULT_U64),
+	FAULT("duplicate-cid-every", duplicate_cid_every, SIM_FAULT_U64),
+	FAULT("unplug-after", unplug_after, SIM_FAULT_U64),
+	FAULT("truncate-after", truncate_after, SIM_FAULT_U64),
+	FAULT("fatal-after", fatal_after, SIM_FAULT_U64),
+	FAULT("stuck-ready", stuck_ready, SIM_FAULT_FLAG),
+	FAULT("stuck-disable", stuck_disable, SIM_FAULT_FLAG),
+	FAULT("ignore-abort", ignore_abort, SIM_FAULT_FLAG),
+	SIM_SERVER_FAULTS(struct sim_nvme_options, server),
 };
-
-static const char *const fault_tokens[] = {
-	"drop-every",
-	"delay-every",
-	"delay-us",
-	"status-every",
-	"status",
-	"wrong-cid-every",
-	"duplicate-cid-every",
-	"unplug-after",
-	"truncate-after",
-	"fatal-after",
-	"stuck-ready",
-	"stuck-disable",
-	"ignore-abort",
-	"server-stall-after",
-	"server-close-after",
-	"server-short-after",
-	"server-oversize-after",
-	"server-wrong-id-after",
-	"server-error-after",
-	NULL,
-};
-static_assert(ARRAY_SIZE(fault_tokens) == ARRAY_SIZE(fault_names) + 1, "a token for each name");
-
-/* All names do not fit in an error's text: it lists those of the device, or those of the server. */
-static int unknown_fault(const char *name, struct weir_error *err)
-{
-	static const char server[] = "server-";
-	bool ask_server = !strncmp(name, server, strlen(server));
-	char known[WEIR_ERROR_TEXT] = "";
-	size_t used = 0;
-
-	for (unsigned int i = 0; fault_tokens[i] && used < sizeof(known); i++) {
-		if (ask_server == !strncmp(fault_tokens[i], server, strlen(server)))
-			used += (size_t)snprintf(known + used, sizeof(known) - used, " %s",
-						 fault_tokens[i]);
-	}
-	return weir_error_set(err, -EINVAL, "fault \"%.40s\" is not one of%s%s", name, known,
-			      ask_server ? "" : " server-*");
-}
-
-static int set_fault(unsigned int index, const char *value, struct sim_nvme_options *options,
-		     struct weir_error *err)
-{
-	static const uint64_t limits[] = { 0, UINT16_MAX >> 1, UINT32_MAX, UINT64_MAX };
-	const struct fault_name *fault = &fault_names[index];
-	void *member = (char *)options + fault->offset;
-	unsigned long long number;
-	char *end;
-
-	if (fault->type == FLAG) {
-		if (value)
-			return weir_error_set(err, -EINVAL, "fault %s takes no value",
-					      fault_tokens[index]);
-		*(bool *)member = true;
-		return 0;
-	}
-	errno = 0;
-	number = value ? strtoull(value, &end, 0) : 0;
-	if (!value || *value < '0' || *value > '9' || *end || errno)
-		return weir_error_set(err, -EINVAL, "fault %s=%s: the value is not a number",
-				      fault_tokens[index], value ? value : "");
-	if (number > limits[fault->type])
-		return weir_error_set(err, -EINVAL, "fault %s=%s is over %llu", fault_tokens[index],
-				      value, (unsigned long long)limits[fault->type]);
-	if (fault->type == U16)
-		*(uint16_t *)member = (uint16_t)number;
-	else if (fault->type == U32)
-		*(uint32_t *)member = (uint32_t)number;
-	else
-		*(uint64_t *)member = number;
-	return 0;
-}
 
 int sim_nvme_parse_faults(const char *spec, struct sim_nvme_options *options,
 			  struct weir_error *err)
 {
-	char *copy = strdup(spec), *rest = copy;
-	int error = 0;
-
-	if (!copy)
-		return weir_error_set(err, -ENOMEM, "no memory for a list of faults");
-	if (!*rest)
-		error = unknown_fault("", err);
-	while (!error && *rest) {
-		char *name = rest, *value;
-		int index = getsubopt(&rest, (char *const *)(uintptr_t)fault_tokens, &value);
-
-		error = index < 0 ? unknown_fault(name, err)
-				  : set_fault((unsigned int)index, value, options, err);
-	}
-	free(copy);
-	return error;
+	return sim_faults_parse(spec, fault_names, ARRAY_SIZE(fault_names), options, err);
 }
 
 /* Those that concern I/O commands. */
