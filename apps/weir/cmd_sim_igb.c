@@ -17,7 +17,9 @@
 struct sim_igb_config {
 	const char *socket, *peer;
 	const char *tap;
+	const char *pcap_in, *pcap_out;
 	const char *mac;
+	const char *fault;
 	uint64_t tap_fd;
 	uint64_t spin_us, cpu;
 	bool null, lossless, trap_queues, no_mmap_dma;
@@ -40,6 +42,10 @@ static const struct cli_option options[] = {
 	  .help = "the cable leads to this TAP device, which is made when it is not there" },
 	{ "tap-fd", CLI_NUMBER, MEMBER(tap_fd), .max = MAX_FD, .argument = "N",
 	  .help = "the cable leads to the TAP device that is open at this descriptor" },
+	{ "pcap-in", CLI_TEXT, MEMBER(pcap_in), .argument = "FILE",
+	  .help = "the frames of this capture file arrive" },
+	{ "pcap-out", CLI_TEXT, MEMBER(pcap_out), .argument = "FILE",
+	  .help = "what is sent is recorded in this file" },
 	{ "null", CLI_FLAG, MEMBER(null), .help = "the cable leads nowhere" },
 	{ "mac", CLI_TEXT, MEMBER(mac), .argument = "ADDR",
 	  .help = "the address (default 52:45:49:52:00:00); the peer has the next one" },
@@ -48,6 +54,9 @@ static const struct cli_option options[] = {
 	SIM_SPIN_OPTION,
 	SIM_NO_MMAP_DMA_OPTION,
 	SIM_CPU_OPTION,
+	{ "fault", CLI_TEXT, MEMBER(fault), .argument = "SPEC",
+	  .help = "what goes wrong on purpose: NAME=VALUE[,NAME=VALUE...], see "
+		  "weir-sim(1)" },
 	{ NULL },
 };
 
@@ -68,11 +77,13 @@ static int parse_mac(const char *text, uint8_t mac[6], struct weir_error *err)
 
 static int check(const struct sim_igb_config *config, struct weir_error *err)
 {
-	int ends = !!config->peer + !!config->tap + (config->tap_fd != NO_FD) + config->null;
+	int ends = !!config->peer + !!config->tap + (config->tap_fd != NO_FD) + config->null +
+		   (config->pcap_in || config->pcap_out);
 
 	if (ends != 1)
 		return fail(err, CLI_USAGE,
-			    "the cable has one other end: peer, tap, tap-fd or null, not %d", ends);
+			    "the cable has one other end: peer, tap, tap-fd, pcap or null, not %d",
+			    ends);
 	if (config->lossless && !config->peer)
 		return fail(err, CLI_USAGE, "lossless goes with peer only");
 	return 0;
@@ -83,6 +94,8 @@ static int make_cable(const struct sim_igb_config *config, struct sim_cable *cab
 {
 	if (config->peer)
 		return sim_cable_pair(config->lossless, cables, err);
+	if (config->pcap_in || config->pcap_out)
+		return sim_cable_pcap(config->pcap_in, config->pcap_out, &cables[0], err);
 	if (config->null)
 		return sim_cable_null(&cables[0], err);
 	return sim_cable_tap(config->tap, config->tap_fd == NO_FD ? -1 : (int)config->tap_fd,
@@ -125,6 +138,8 @@ static int run(const void *arg, char *const *operands, struct weir_error *err)
 	int rc = check(config, err);
 
 	(void)operands;
+	if (!rc && config->fault && sim_igb_parse_faults(config->fault, &igb_options, err))
+		rc = CLI_USAGE;
 	if (!rc)
 		rc = parse_mac(config->mac ? config->mac : "52:45:49:52:00:00", igb_options.mac,
 			       err);
@@ -144,7 +159,8 @@ const struct cli_command command_sim_igb = {
 	.operands = "",
 	.summary = "Serve an emulated Intel 82576 network controller over vfio-user.",
 	.examples = "  weir sim igb --socket /tmp/a.sock --peer /tmp/b.sock\n"
-		    "  weir sim igb --socket /tmp/igb.sock --tap tap0\n",
+		    "  weir sim igb --socket /tmp/igb.sock --tap tap0\n"
+		    "  weir sim igb --socket /tmp/igb.sock --pcap-out sent.pcap\n",
 	.options = options,
 	.defaults = &defaults,
 	.config_bytes = sizeof(defaults),

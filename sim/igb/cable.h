@@ -63,6 +63,7 @@ struct cable_ops {
 struct sim_cable {
 	const struct cable_ops *ops;
 	struct cable_buffer *buffer; /* of this end */
+	struct weir_log log; /* its controller's */
 	atomic_bool unplugged; /* by this end's controller */
 };
 

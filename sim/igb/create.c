@@ -128,7 +128,10 @@ int sim_igb_create(const struct sim_igb_options *options, struct sim_cable *cabl
 		goto fail;
 	igb->cable = cable;
 	igb->buffer = cable->buffer;
+	cable->log = igb->options.server.log;
 	igb_nvm_init(igb);
+	igb_faults_open(igb);
+	atomic_store(&cable->unplugged, !igb->plugged);
 	igb_reset(igb);
 	*result = igb;
 	return 0;

@@ -11,6 +11,7 @@
  * receive.c     frames into descriptors; filter.c, parse.c, rss.c: whether, as what and where
  * interrupt.c   causes, masks, vectors
  * statistics.c  counters
+ * faults.c      what goes wrong on purpose
  * poll.c        one turn
  *
  * What the client writes while it is looked at: descriptors, frames, the registers of the queues.
@@ -135,6 +136,14 @@ struct sim_igb {
 	uint64_t stats[(IGB_STATS_END - IGB_STATS) / 4];
 	uint64_t missed; /* of the cable's count: what was added to MPC */
 
+	/* Faults. */
+	bool faulty; /* there are some */
+	struct {
+		uint64_t frames, arrived, delivered, sent, interrupts; /* so far */
+		uint64_t random;
+		uint64_t plug_at; /* ns; when the link comes back; 0: it is not away */
+	} fault;
+
 	/* RSS: what each value of each byte adds to the hash, for the key at hand. */
 	uint32_t rss_table[DEV_RSS_BYTES][256];
 	bool rss_stale;
@@ -248,6 +257,21 @@ void igb_count_received(struct sim_igb *igb, struct dev_rx_queue *queue, const u
 			uint32_t bytes);
 bool igb_stats_read(struct sim_igb *igb, uint32_t offset, uint32_t *value);
 void igb_stats_reset(struct sim_igb *igb);
+
+/* faults.c. But for the first, only called when there are faults. */
+void igb_faults_open(struct sim_igb *igb);
+void igb_fault_turn(struct sim_igb *igb);
+/* A frame has come to the front of the buffer. */
+void igb_fault_arrived(struct sim_igb *igb, struct cable_frame *frame);
+/* Whether the next frame leaves a descriptor out, if it can. */
+bool igb_fault_skips(struct sim_igb *igb);
+/* The last descriptor of a frame is about to be written. */
+void igb_fault_written(struct sim_igb *igb, const struct dev_rx_queue *queue, uint64_t desc[2]);
+bool igb_fault_stuck(const struct sim_igb *igb);
+/* A frame was sent. Whether its descriptors do not say so. */
+bool igb_fault_sent(struct sim_igb *igb);
+/* Whether a message is lost. */
+bool igb_fault_interrupt(struct sim_igb *igb);
 
 /* poll.c */
 unsigned int igb_poll(void *model);

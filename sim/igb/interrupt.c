@@ -71,7 +71,8 @@ static void send_vector(struct sim_igb *igb, unsigned int vector, uint32_t bits)
 	igb->eicr &= ~(bits & *igb_reg(igb, IGB_EIAC));
 	igb->sent &= igb->eicr;
 	igb_count(igb, IGB_IAC, 1);
-	sim_irq_raise(igb->server, vector);
+	if (likely(!igb->faulty) || !igb_fault_interrupt(igb))
+		sim_irq_raise(igb->server, vector);
 }
 
 void igb_interrupts_send(struct sim_igb *igb)

@@ -22,6 +22,8 @@ unsigned int igb_poll(void *model)
 	unsigned int done = 0;
 
 	igb_queues_notice(igb);
+	if (unlikely(igb->faulty))
+		igb_fault_turn(igb);
 	igb_link_update(igb);
 	if (ops->fetch)
 		done += ops->fetch(igb->cable);

@@ -164,6 +164,8 @@ static bool write_frame(struct sim_igb *igb, struct dev_rx_queue *queue,
 		    (part && !igb_data_write(igb, ring, desc[0], delivery->data + at, part)))
 			return false;
 		compose(queue, delivery, part, last, desc);
+		if (unlikely(igb->faulty) && last)
+			igb_fault_written(igb, queue, desc);
 		if (!igb_desc_write(igb, ring, ring->head, desc))
 			return false;
 		ring->head = igb_slot_after(ring, ring->head, 1);
@@ -242,6 +244,8 @@ static bool deliver(struct sim_igb *igb, const struct cable_frame *frame, uint32
 		drop(queue);
 		return true;
 	}
+	if (unlikely(igb->faulty) && have > need && igb_fault_skips(igb))
+		queue->ring.head = igb_slot_after(&queue->ring, queue->ring.head, 1);
 	if (fcs) {
 		uint32_t sum = igb_fcs(frame->data, frame->bytes);
 
@@ -266,6 +270,8 @@ unsigned int igb_receive(struct sim_igb *igb)
 	uint32_t touched = 0;
 
 	while (taken < DEV_BURST && cable_buffer_first(igb->buffer, &frame)) {
+		if (unlikely(igb->faulty) && !igb->waits)
+			igb_fault_arrived(igb, &frame);
 		if ((igb->waits || admit(igb, &frame)) && !deliver(igb, &frame, &touched))
 			break;
 		igb->waits = false;

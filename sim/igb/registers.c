@@ -65,7 +65,10 @@ void igb_reset(void *model)
 static void write_ctrl(struct sim_igb *igb, uint32_t value)
 {
 	if (value & IGB_CTRL_RST) {
-		reset_mac(igb);
+		if (igb->options.faults.stuck_reset)
+			*igb_reg(igb, IGB_CTRL) |= IGB_CTRL_RST;
+		else
+			reset_mac(igb);
 		return;
 	}
 	*igb_reg(igb, IGB_CTRL) = value & ~IGB_CTRL_PHY_RST;
@@ -176,7 +179,9 @@ static void write_register(struct sim_igb *igb, uint32_t offset, uint32_t value)
 		       (value & IGB_EECD_REQUEST ? IGB_EECD_REQUEST | IGB_EECD_GRANT : 0);
 		break;
 	case IGB_EERD:
-		*reg = value & IGB_EERD_START ? igb_nvm_read(igb, value) : value;
+		*reg = value & IGB_EERD_START && !igb->options.faults.stuck_eeprom
+			       ? igb_nvm_read(igb, value)
+			       : value;
 		break;
 	case IGB_MDIC:
 		*reg = igb_phy_access(igb, value);

@@ -55,16 +55,51 @@ int sim_cable_pair(bool lossless, struct sim_cable *ends[2], struct weir_error *
  */
 int sim_cable_tap(const char *name, int fd, struct sim_cable **cable, struct weir_error *err);
 
+/*
+ * A cable to capture files: the frames of `in` arrive, as fast as they are taken, none of them
+ * missed, and what is sent is written to `out`, which is made anew and complete when the cable has
+ * ended. Either may be NULL. Files are of the pcap format, of Ethernet, in either byte order, with
+ * microseconds or nanoseconds. -EINVAL: not such a file.
+ */
+int sim_cable_pcap(const char *in, const char *out, struct sim_cable **cable,
+		   struct weir_error *err);
+
 /* A cable that leads nowhere: what is sent is gone, nothing comes. */
 int sim_cable_null(struct sim_cable **cable, struct weir_error *err);
 
 /* Ends an end. NULL is allowed. The other end of a pair loses its link. */
 void sim_cable_destroy(struct sim_cable *cable);
 
+/* What goes wrong on purpose. `every` n: each n-th; 0: never. */
+struct sim_igb_faults {
+	/* Frames that arrive. */
+	uint64_t crc_every; /* has a wrong FCS */
+	uint64_t garble_every; /* what is behind its Ethernet header is garbage */
+	/* What is written back for one. */
+	uint64_t length_every; /* a length over the buffer's */
+	uint64_t header_every; /* a header length over the header buffer's */
+	uint64_t status_every; /* done, and garbage in the bits beside it */
+	uint64_t types_every; /* garbage for the types and the hash */
+	uint64_t endless_every; /* as if there was more of it */
+	uint64_t skip_every; /* into the second free descriptor; the first stays as it is */
+	/* Frames that are sent. */
+	uint64_t unreported_every; /* their descriptors never say that they are done */
+	uint64_t stuck_after; /* after so many no more is sent */
+	/* The rest. */
+	uint64_t interrupt_every; /* is not sent */
+	uint64_t flap_every; /* with each n-th frame, of either direction, the link goes down */
+	uint32_t flap_us; /* for so long; 0: 1000 */
+	uint64_t unplug_after; /* after so many frames of either direction the device is pulled */
+	bool stuck_reset; /* CTRL.RST stays, and nothing is reset */
+	bool stuck_eeprom; /* EERD.DONE does not come */
+	bool no_link; /* there never is one */
+};
+
 struct sim_igb_options {
 	uint8_t mac[6]; /* all zero: 52:45:49:52:00:00 plus `port` */
 	unsigned int port; /* makes addresses different */
 	bool trap_queues; /* see above */
+	struct sim_igb_faults faults;
 	struct sim_server_options server;
 };
 
@@ -76,6 +111,14 @@ void sim_igb_destroy(struct sim_igb *igb);
 
 /* Its server: listen, run, turn, stop. Owned by the controller. */
 struct sim_server *sim_igb_server(struct sim_igb *igb);
+
+/*
+ * For tests and `weir sim igb --fault`: parses "NAME[=VALUE][,NAME[=VALUE]...]", such as
+ * "skip-every=100,no-link". The names are the members of struct sim_igb_faults and, after
+ * "server-", those of struct sim_server_options that begin with fault_, with dashes. -EINVAL; the
+ * text names what it did not understand and the names it knows.
+ */
+int sim_igb_parse_faults(const char *spec, struct sim_igb_options *options, struct weir_error *err);
 
 /* Plugs the cable in or out. From the server's thread. */
 void sim_igb_set_link(struct sim_igb *igb, bool up);

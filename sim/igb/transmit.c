@@ -293,10 +293,11 @@ static bool send_cut(struct sim_igb *igb, struct dev_tx_queue *queue, const stru
  * told. */
 static bool finish(struct sim_igb *igb, struct dev_tx_queue *queue)
 {
+	bool silent = unlikely(igb->faulty) && igb_fault_sent(igb);
 	bool told = false;
 
 	for (unsigned int i = 0; i < queue->nr_pieces; i++) {
-		if (!queue->pieces[i].report)
+		if (!queue->pieces[i].report || silent)
 			continue;
 		report(igb, queue, queue->pieces[i].slot);
 		told = true;
@@ -322,6 +323,8 @@ unsigned int igb_transmit(struct sim_igb *igb, struct dev_tx_queue *queue)
 			taken++;
 			continue;
 		}
+		if (unlikely(igb->faulty) && igb_fault_stuck(igb))
+			break;
 		work = work_of(queue);
 		if (work.segment ? !send_cut(igb, queue, &work) : !send_whole(igb, queue, &work))
 			break;

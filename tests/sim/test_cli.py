@@ -543,6 +543,33 @@ class BadInput(Case):
         self.assertTrue(os.path.exists(plain))
         self.assertFalse(os.path.exists(socket))
 
+    def test_network_controller(self):
+        socket, peer = self.path("a.sock"), self.path("b.sock")
+        text = self.make("text", b"this is no capture file, but long enough")
+        for code, said, args in (
+                (2, "the cable has one other end: peer, tap, tap-fd, pcap or null, not 0", []),
+                (2, "the cable has one other end: peer, tap, tap-fd, pcap or null, not 2",
+                 ["--null", "--tap", "x"]),
+                (2, "lossless goes with peer only", ["--null", "--lossless"]),
+                (2, 'mac: "52:45:49:52:00:0" is no address', ["--null", "--mac", "52:45:49:52:00:0"]),
+                (2, 'mac: "52:45:49:52:00: 0" is no', ["--null", "--mac", "52:45:49:52:00: 0"]),
+                (1, "address 01:00:00:00:00:00 is a group's",
+                 ["--null", "--mac", "01:00:00:00:00:00"]),
+                (2, 'fault "frob=1" is not one of crc-every ', ["--null", "--fault", "frob=1"]),
+                (1, "TAP device \"averyveryverylongname\": a name has 1 to 15 characters",
+                 ["--tap", "averyveryverylongname"]),
+                (1, "descriptor 0 is no TAP device's", ["--tap-fd", 0]),
+                (1, f"{text} is no pcap file: it begins with ", ["--pcap-in", text]),
+                (1, "/nowhere/x: No such file", ["--pcap-out", "/nowhere/x"])):
+            with self.subTest(args=args):
+                self.fail_with(code, re.compile("^weir: sim igb: " + re.escape(said)), "sim", "igb",
+                               "--socket", socket, *args)
+        server = self.serve("igb", "--peer", peer, name="a.sock")
+        self.assertTrue(os.path.exists(peer))
+        self.assertEqual(server.process.stdout.readline().decode(), f"ready: vfio-user:{peer}\n")
+        self.assertEqual(server.stop(), 0)
+        self.assertFalse(os.path.exists(socket) or os.path.exists(peer))
+
 
 class Perf(Case):
     def perf(self, server, *args):
