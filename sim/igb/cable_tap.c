@@ -118,7 +118,8 @@ static int open_by_name(const char *name, struct weir_error *err)
 	return fd;
 }
 
-/* Whether frames go through it as they are. */
+/* Whether frames go through it as they are. That it has IFF_NO_PI the kernel does not tell:
+ * TUNGETIFF has another flag in the same bit. */
 static int check_descriptor(int fd, struct weir_error *err)
 {
 	struct ifreq request = { 0 };
@@ -127,11 +128,10 @@ static int check_descriptor(int fd, struct weir_error *err)
 	if (ioctl(fd, TUNGETIFF, &request))
 		return weir_error_set(err, -EINVAL, "descriptor %d is no TAP device's: %s", fd,
 				      strerror(errno));
-	if (!(request.ifr_flags & IFF_TAP) || !(request.ifr_flags & IFF_NO_PI) ||
-	    request.ifr_flags & IFF_VNET_HDR)
+	if (!(request.ifr_flags & IFF_TAP) || request.ifr_flags & IFF_VNET_HDR)
 		return weir_error_set(err, -EINVAL,
-				      "descriptor %d has flags 0x%x: IFF_TAP and IFF_NO_PI are "
-				      "needed, without IFF_VNET_HDR",
+				      "descriptor %d has flags 0x%x: IFF_TAP is needed, without "
+				      "IFF_VNET_HDR",
 				      fd, (unsigned int)(uint16_t)request.ifr_flags);
 	flags = fcntl(fd, F_GETFL);
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)

@@ -51,7 +51,8 @@ int sim_cable_pair(bool lossless, struct sim_cable *ends[2], struct weir_error *
 /*
  * A cable to a TAP device: the one of that name, which is made when it is not there, or the one
  * that `fd` is, opened with IFF_TAP | IFF_NO_PI and without IFF_VNET_HDR; exactly one of them, name
- * NULL or fd -1. The descriptor is owned on success. -EINVAL: a bad name, or not such a descriptor.
+ * NULL or fd -1. The descriptor is owned on success. -EINVAL: a bad name, or not such a descriptor;
+ * that IFF_NO_PI is missing cannot be seen.
  */
 int sim_cable_tap(const char *name, int fd, struct sim_cable **cable, struct weir_error *err);
 
