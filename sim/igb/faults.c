@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What goes wrong on purpose: how it is asked for, and how it is done. */
-#include <string.h>
-
-#include "igb/device.h"
 #include "server/faults.h"
+#include "igb/device.h"
 
 #define FLAP_US 1000u
 #define ETHERNET_BYTES 14u
@@ -32,7 +30,7 @@ static const struct sim_fault fault_names[] = {
 	FAULT("stuck-reset", stuck_reset, SIM_FAULT_FLAG),
 	FAULT("stuck-eeprom", stuck_eeprom, SIM_FAULT_FLAG),
 	FAULT("no-link", no_link, SIM_FAULT_FLAG),
-	SIM_SERVER_FAULTS(struct sim_igb_options, server),
+	SIM_SERVER_FAULTS(offsetof(struct sim_igb_options, server)),
 };
 
 int sim_igb_parse_faults(const char *spec, struct sim_igb_options *options, struct weir_error *err)
@@ -40,11 +38,19 @@ int sim_igb_parse_faults(const char *spec, struct sim_igb_options *options, stru
 	return sim_faults_parse(spec, fault_names, ARRAY_SIZE(fault_names), options, err);
 }
 
+/* Those that the data path has to look at. */
+static bool any(const struct sim_igb_faults *faults)
+{
+	return faults->crc_every || faults->garble_every || faults->length_every ||
+	       faults->header_every || faults->status_every || faults->types_every ||
+	       faults->endless_every || faults->skip_every || faults->unreported_every ||
+	       faults->stuck_after || faults->interrupt_every || faults->flap_every ||
+	       faults->unplug_after;
+}
+
 void igb_faults_open(struct sim_igb *igb)
 {
-	static const struct sim_igb_faults none;
-
-	igb->faulty = memcmp(&igb->options.faults, &none, sizeof(none)) != 0;
+	igb->faulty = any(&igb->options.faults);
 	igb->fault.random = UINT64_C(0x9e3779b97f4a7c15);
 	if (!igb->options.faults.flap_us)
 		igb->options.faults.flap_us = FLAP_US;

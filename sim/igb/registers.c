@@ -159,7 +159,7 @@ static uint32_t read_register(struct sim_igb *igb, uint32_t offset)
 static void write_register(struct sim_igb *igb, uint32_t offset, uint32_t value)
 {
 	const struct dev_ring *ring = ring_at(igb, offset);
-	uint32_t *reg = igb_reg(igb, offset);
+	uint32_t *reg;
 
 	if (ring) {
 		write_queue(ring, offset % IGB_QUEUE_STRIDE, value);
@@ -167,6 +167,7 @@ static void write_register(struct sim_igb *igb, uint32_t offset, uint32_t value)
 	}
 	if (igb_interrupt_write(igb, offset, value))
 		return;
+	reg = igb_reg(igb, offset);
 	switch (offset) {
 	case IGB_CTRL:
 		write_ctrl(igb, value);

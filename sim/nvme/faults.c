@@ -30,7 +30,7 @@ static const struct sim_fault fault_names[] = {
 	FAULT("stuck-ready", stuck_ready, SIM_FAULT_FLAG),
 	FAULT("stuck-disable", stuck_disable, SIM_FAULT_FLAG),
 	FAULT("ignore-abort", ignore_abort, SIM_FAULT_FLAG),
-	SIM_SERVER_FAULTS(struct sim_nvme_options, server),
+	SIM_SERVER_FAULTS(offsetof(struct sim_nvme_options, server)),
 };
 
 int sim_nvme_parse_faults(const char *spec, struct sim_nvme_options *options,

@@ -20,19 +20,20 @@ struct sim_fault {
 	enum sim_fault_type type;
 };
 
-#define SIM_SERVER_FAULT(name, options, member) \
+#define SIM_SERVER_FAULT(name, base, member) \
 	{ \
-		name, offsetof(options, member), SIM_FAULT_U32 \
+		name, (base) + offsetof(struct sim_server_options, member), SIM_FAULT_U32 \
 	}
 
-/* The faults of the server, in a model's list: its options are a member of the model's. */
-#define SIM_SERVER_FAULTS(options, server) \
-	SIM_SERVER_FAULT("server-stall-after", options, server.fault_stall_after), \
-		SIM_SERVER_FAULT("server-close-after", options, server.fault_close_after), \
-		SIM_SERVER_FAULT("server-short-after", options, server.fault_short_after), \
-		SIM_SERVER_FAULT("server-oversize-after", options, server.fault_oversize_after), \
-		SIM_SERVER_FAULT("server-wrong-id-after", options, server.fault_wrong_id_after), \
-		SIM_SERVER_FAULT("server-error-after", options, server.fault_error_after)
+/* The faults of the server, in a model's list. `base`: where the server's options begin in the
+ * model's. */
+#define SIM_SERVER_FAULTS(base) \
+	SIM_SERVER_FAULT("server-stall-after", base, fault_stall_after), \
+		SIM_SERVER_FAULT("server-close-after", base, fault_close_after), \
+		SIM_SERVER_FAULT("server-short-after", base, fault_short_after), \
+		SIM_SERVER_FAULT("server-oversize-after", base, fault_oversize_after), \
+		SIM_SERVER_FAULT("server-wrong-id-after", base, fault_wrong_id_after), \
+		SIM_SERVER_FAULT("server-error-after", base, fault_error_after)
 
 /*
  * Parses "NAME[=VALUE][,NAME[=VALUE]...]" into a model's options. -EINVAL; the text names what it
