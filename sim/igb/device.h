@@ -39,9 +39,10 @@
 #define DEV_PHY_REGISTERS 32u
 /* Pieces of a frame: a driver that cuts finer has its queue stopped. */
 #define DEV_MAX_PIECES 256u
-/* The longest that a context can announce, and its headers. */
-#define DEV_MAX_HEADERS 512u
-#define DEV_MAX_PAYLOAD (1u << 18)
+/* The longest that a context and its frame can announce: 127, 511 and 255 bytes of headers, 18 bits
+ * of payload. */
+#define DEV_MAX_HEADERS (127u + 511u + 255u)
+#define DEV_MAX_PAYLOAD ((1u << 18) - 1)
 
 #define DEV_RSS_BYTES 36u /* two IPv6 addresses and two ports */
 

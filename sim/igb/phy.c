@@ -107,9 +107,13 @@ uint32_t igb_phy_access(struct sim_igb *igb, uint32_t mdic)
 void igb_link_update(struct sim_igb *igb)
 {
 	bool link = has_signal(igb) && *igb_reg(igb, IGB_CTRL) & IGB_CTRL_SLU;
+	bool receives = link && *igb_reg(igb, IGB_RCTL) & IGB_RCTL_RXEN;
 
-	igb->receives = link && *igb_reg(igb, IGB_RCTL) & IGB_RCTL_RXEN;
-	atomic_store_explicit(&igb->buffer->consumer.listens, igb->receives, memory_order_relaxed);
+	/* The far end looks at it for each frame. */
+	if (receives != igb->receives)
+		atomic_store_explicit(&igb->buffer->consumer.listens, receives,
+				      memory_order_relaxed);
+	igb->receives = receives;
 	if (link == igb->link)
 		return;
 	igb->link = link;

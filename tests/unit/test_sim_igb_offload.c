@@ -267,6 +267,43 @@ static void test_segmentation(void **state)
 	assert_int_equal(nic_read(&nics[0], IGB_TSCTC), ARRAY_SIZE(wholes));
 }
 
+/* The most that a context can say: 127, 511 and 255 bytes of headers, 18 bits of payload. */
+static void test_longest(void **state)
+{
+	const uint32_t headers = 127 + 511 + 255, payload = (1 << 18) - 1, mss = 8000;
+	uint8_t *data = nic_at(&nics[0], NIC_SEND);
+	uint32_t at = 0, sent = 0;
+
+	(void)state;
+	nic_write(&nics[1], IGB_RCTL, nic_read(&nics[1], IGB_RCTL) | IGB_RCTL_LPE | IGB_RCTL_UPE);
+	for (uint32_t i = 0; i < headers + payload; i++)
+		data[i] = (uint8_t)(i * 5 + i / 1000);
+	data[0] = 2;
+	nic_context(&nics[0], 0, 1, 511 | 127u << 9, IGB_L4_TCP << IGB_CONTEXT_L4_SHIFT,
+		    255u << 8 | mss << 16);
+	while (at < headers + payload) {
+		uint32_t left = headers + payload - at, part = left < 65535 ? left : 65535;
+
+		nic_put(&nics[0], 0, nic_iova(NIC_SEND + at),
+			(NIC_SEND_COMMAND & ~IGB_TX_EOP) | IGB_TX_TSE | part |
+				(part == left ? IGB_TX_EOP : 0),
+			OPTIONS | payload << IGB_TX_PAYLOAD_SHIFT);
+		at += part;
+	}
+	nic_ring(&nics[0], 0);
+	nic_turn(&nics[0]);
+	while (sent < payload) {
+		uint32_t left = payload - sent, part = left < mss ? left : mss;
+
+		assert_true(nic_receive(&nics[1], 0, &got));
+		assert_int_equal(got.bytes, headers + part);
+		assert_memory_equal(got.data + headers, data + headers + sent, part);
+		nic_fill(&nics[1], 0, got.descriptors);
+		nic_turn(&nics[0]);
+		sent += part;
+	}
+}
+
 /* More segments than the packet buffer holds, sent to a receiver that takes some at a time: the
  * rest waits. */
 static void test_held_segmentation(void **state)
@@ -515,6 +552,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_unchecked, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sctp, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_segmentation, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_longest, setup_lossless, teardown),
 		cmocka_unit_test_setup_teardown(test_held_segmentation, setup_lossless, teardown),
 		cmocka_unit_test_setup_teardown(test_vlan, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_legacy, setup, teardown),
