@@ -87,18 +87,19 @@ enum weir_frame_flags {
 	WEIR_FRAME_UDP = 1 << 9, /**< UDP */
 	WEIR_FRAME_SCTP = 1 << 10, /**< SCTP */
 
-	/** The next frame is part of the same packet. */
-	WEIR_FRAME_MORE = 1 << 16,
+	/* Received: checksums that the device looked at, and what it found. */
+	WEIR_FRAME_L4_BAD = 1 << 11, /**< with WEIR_FRAME_L4_CHECKED: it is wrong */
+	WEIR_FRAME_IP_BAD = 1 << 12, /**< with WEIR_FRAME_IP_CHECKED: it is wrong */
+	/** Received: the packet is damaged (a symbol error, or cut off). */
+	WEIR_FRAME_ERROR = 1 << 13,
 	/** Received: a VLAN tag was taken off and is in weir_frame::vlan. To be sent: insert the
 	 * tag of weir_frame::vlan. */
 	WEIR_FRAME_VLAN = 1 << 17,
+	WEIR_FRAME_L4_CHECKED = 1 << 19, /**< that of TCP, UDP or SCTP; right unless _L4_BAD */
+	WEIR_FRAME_IP_CHECKED = 1 << 20, /**< that of the IPv4 header; right unless _IP_BAD */
 
-	WEIR_FRAME_IP_GOOD = 1 << 18, /**< received: the IPv4 header checksum is right */
-	WEIR_FRAME_IP_BAD = 1 << 19, /**< received: the IPv4 header checksum is wrong */
-	WEIR_FRAME_L4_GOOD = 1 << 20, /**< received: the TCP, UDP or SCTP checksum is right */
-	WEIR_FRAME_L4_BAD = 1 << 21, /**< received: the TCP, UDP or SCTP checksum is wrong */
-	/** Received: the packet is damaged (a symbol error, or cut off). */
-	WEIR_FRAME_ERROR = 1 << 22,
+	/** The next frame is part of the same packet. */
+	WEIR_FRAME_MORE = 1 << 22,
 	/** Received: no packet; the frame comes back unused because the port is stopped, reset or
 	 * gone. `len` is 0. */
 	WEIR_FRAME_UNUSED = 1 << 23,
@@ -164,7 +165,7 @@ struct weir_frame_headers {
  * the lengths of headers.
  */
 struct weir_frame {
-	/** Where it is, for the device. Any alignment. */
+	/** Where it is, for the device. Any alignment; that of a frame for headers is even. */
 	uint64_t iova;
 	/** The caller's; comes back with the frame. */
 	uint64_t cookie;
@@ -266,7 +267,7 @@ void weir_nic_close(struct weir_nic *nic);
 
 /** What a driver and a device can do: weir_nic_info::capabilities. */
 enum weir_nic_capability {
-	WEIR_NIC_CAN_RX_CSUM = 1 << 0, /**< WEIR_FRAME_IP_GOOD and its kin */
+	WEIR_NIC_CAN_RX_CSUM = 1 << 0, /**< WEIR_FRAME_IP_CHECKED and _L4_CHECKED */
 	WEIR_NIC_CAN_TX_IP_CSUM = 1 << 1, /**< WEIR_FRAME_IP_CSUM */
 	WEIR_NIC_CAN_TX_L4_CSUM = 1 << 2, /**< WEIR_FRAME_L4_CSUM for TCP and UDP */
 	WEIR_NIC_CAN_TX_SCTP_CSUM = 1 << 3, /**< WEIR_FRAME_L4_CSUM for SCTP */
@@ -298,7 +299,8 @@ struct weir_nic_info {
 	uint32_t min_mtu; /**< bytes */
 	uint32_t max_mtu; /**< bytes */
 	uint32_t max_frame_bytes; /**< of one frame that is to be sent */
-	uint32_t max_packet_frames; /**< frames of one packet that is to be sent */
+	uint32_t max_packet_frames; /**< frames of one packet that is to be sent; fewer with a
+				       transmit ring that has room for fewer */
 	uint32_t max_tso_bytes; /**< payload of one packet with WEIR_FRAME_TSO */
 	uint32_t rx_buffer_multiple; /**< weir_nic_config::rx_buffer_bytes is a multiple of it */
 	uint32_t max_rx_buffer_bytes; /**< of a frame for receiving */
@@ -648,8 +650,6 @@ struct weir_nic_stats {
 	uint64_t rx_fragments; /**< under 64 bytes, and damaged (RFC) */
 	uint64_t rx_oversize; /**< over the MTU, else good (ROC) */
 	uint64_t rx_jabber; /**< over the MTU, and damaged (RJC) */
-	uint64_t rx_checksum_errors; /**< IP, TCP or UDP checksums that were wrong (XSUMERR); 0 on
-					devices that do not count them */
 	uint64_t rx_pause; /**< requests to stop sending (XOFFRXC) */
 	uint64_t tx_pause; /**< requests sent (XOFFTXC) */
 	uint64_t tx_collisions; /**< half duplex (COLC) */
