@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Transmitting: the burst calls of a queue's owner.
+ *
+ * Plain packets of one frame are taken in runs that do not wrap: a descriptor is two stores, a
+ * cookie one. The last descriptor of a call asks for a report (RS, §7.2.2.3.4), and when that comes
+ * all of the call is done: descriptors are executed in order, so one look tells of a whole burst.
+ * The tail is written once per call. Packets of several frames and those that want more than to be
+ * sent are for take_packet().
+ *
+ * Memory ordering: descriptors before the tail (weir_dma_wmb). Of what the device writes back, one
+ * bit is looked at.
+ */
+#include <string.h>
+
+#include "igb.h"
+
+#if defined(__GNUC__) && !defined(__clang__)
+/* Pairs of 64-bit stores are cheaper as they are than packed into vector registers first. */
+#pragma GCC optimize("no-tree-slp-vectorize")
+#endif
+
+/* What each descriptor of a packet has, and its last one. */
+#define DATA (IGB_TXD_DATA | IGB_TXD_DEXT | IGB_TXD_IFCS)
+#define LAST_DATA (DATA | IGB_TXD_EOP)
+
+static inline uint32_t min32(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline uint32_t advanced(const struct igb_txq *q, uint32_t at, uint32_t by)
+{
+	at += by;
+	return at == q->entries ? 0 : at;
+}
+
+static inline void set_descriptor(igb_pair *desc, uint64_t first, uint64_t second)
+{
+	((uint64_t *)desc)[0] = first;
+	((uint64_t *)desc)[1] = second;
+}
+
+/* Fills consecutive descriptors with up to n plain packets of one frame; ends before any other. */
+static inline uint32_t tx_run(igb_pair *ring, uint64_t *cookies, const struct weir_frame *frames,
+			      uint32_t n, uint64_t max_packet, uint64_t *bytes)
+{
+	uint64_t sum = 0;
+	uint32_t i;
+
+#pragma GCC unroll 4
+	for (i = 0; i < n; i++) {
+		/* len, and above it flags, which are 0: one comparison checks both */
+		uint64_t len = *(const uint64_t *)&frames[i].len;
+
+		if (unlikely(len - 1 >= max_packet))
+			break;
+		set_descriptor(&ring[i], frames[i].iova, (len << IGB_TXD_PAYLEN) + len + LAST_DATA);
+		cookies[i] = frames[i].cookie;
+		sum += len;
+	}
+	*bytes += sum;
+	return i;
+}
+
+/* A call's descriptors so far. */
+struct burst {
+	uint32_t descriptors, cookies;
+};
+
+static void add_descriptor(struct igb_txq *q, struct burst *burst, uint64_t first, uint64_t second)
+{
+	set_descriptor(&q->ring[q->tail], first, second);
+	q->tail = advanced(q, q->tail, 1);
+	q->room--;
+	burst->descriptors++;
+}
+
+/* Frames of the packet that begins with the first: 0: it does not end within n, or -EINVAL. */
+static int packet_frames(const struct igb_txq *q, const struct weir_frame *frames, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		if (i == q->max_frames)
+			return -EINVAL;
+		if (!(frames[i].flags & WEIR_FRAME_MORE))
+			return (int)i + 1;
+	}
+	return n >= q->max_frames ? -EINVAL : 0;
+}
+
+static int refuse(struct igb_txq *q, const struct weir_frame *frames, unsigned int n)
+{
+	if (n > q->entries - q->nr_refused)
+		return 0;
+	for (unsigned int i = 0; i < n; i++)
+		q->refused[q->nr_refused++] = frames[i].cookie;
+	q->nr_malformed += n;
+	return (int)n;
+}
+
+/* Takes one packet of any kind. Returns its frames; 0: it does not end, or there is no room. */
+static __attribute__((noinline)) int take_packet(struct igb_txq *q, struct burst *burst,
+						 const struct weir_frame *frames, unsigned int max)
+{
+	int n = packet_frames(q, frames, max);
+	struct igb_offload offload;
+	bool context;
+
+	if (n <= 0)
+		return n;
+	if (!igb_offload(q, frames, (unsigned int)n, &offload))
+		return refuse(q, frames, (unsigned int)n);
+	context = offload.context[1] && (offload.context[0] != q->context[0] ||
+					 offload.context[1] != q->context[1]);
+	if ((uint32_t)n + context > q->room || (uint32_t)n > q->entries - q->taken)
+		return 0;
+	if (context) {
+		add_descriptor(q, burst, offload.context[0], offload.context[1]);
+		memcpy(q->context, offload.context, sizeof(q->context));
+	}
+	for (int i = 0; i < n; i++) {
+		uint64_t second = DATA | offload.command | frames[i].len |
+				  (uint64_t)offload.payload << IGB_TXD_PAYLEN;
+
+		if (i == n - 1)
+			second |= IGB_TXD_EOP;
+		add_descriptor(q, burst, frames[i].iova, second);
+		q->cookies[q->cookie_tail] = frames[i].cookie;
+		q->cookie_tail = advanced(q, q->cookie_tail, 1);
+		q->bytes += frames[i].len;
+	}
+	q->taken += (uint32_t)n;
+	burst->cookies += (uint32_t)n;
+	return n;
+}
+
+static __attribute__((noinline, cold)) void write_tail_slow(struct igb_txq *q)
+{
+	/* A device that is gone is found out by the next call of the control side. */
+	weir_device_write32(q->common.nic->dev, 0, IGB_TX_QUEUE(q->common.index) + IGB_TAIL,
+			    q->tail);
+}
+
+/* The last step of a call: asks for a report on all of it, and tells the device. */
+static inline void commit(struct igb_txq *q, const struct burst *burst)
+{
+	uint32_t last = (q->tail ? q->tail : q->entries) - 1;
+
+	if (unlikely(!burst->descriptors))
+		return;
+	((uint64_t *)&q->ring[last])[1] |= IGB_TXD_RS;
+	q->batches[q->batch_tail] = (struct igb_batch){ last, burst->descriptors, burst->cookies };
+	q->batch_tail = advanced(q, q->batch_tail, 1);
+	q->nr_batches++;
+	q->frames += burst->cookies;
+	weir_dma_wmb();
+	if (unlikely(!q->tail_register))
+		write_tail_slow(q);
+	else
+		weir_mmio_write32(q->tail_register, q->tail);
+}
+
+int igb_tx(struct weir_nic_txq *txq, const struct weir_frame *frames, unsigned int n)
+{
+	struct igb_txq *q = (struct igb_txq *)txq;
+	const uint32_t max_packet =
+		atomic_load_explicit(&q->common.nic->max_packet, memory_order_relaxed);
+	struct burst burst = { 0 };
+	uint32_t done = 0;
+	int rc = 0;
+
+	while (done < n) {
+		uint32_t room = min32(q->room, q->entries - q->taken);
+		uint32_t run = min32(min32(n - done, room),
+				     q->entries - (q->tail > q->cookie_tail ? q->tail
+									    : q->cookie_tail));
+		uint32_t got = tx_run(q->ring + q->tail, q->cookies + q->cookie_tail, frames + done,
+				      run, max_packet, &q->bytes);
+
+		done += got;
+		burst.descriptors += got;
+		burst.cookies += got;
+		q->room -= got;
+		q->taken += got;
+		q->tail = advanced(q, q->tail, got);
+		q->cookie_tail = advanced(q, q->cookie_tail, got);
+		if (!room || done == n)
+			break;
+		if (got == run)
+			continue;
+		rc = take_packet(q, &burst, frames + done, n - done);
+		if (rc <= 0)
+			break;
+		done += (uint32_t)rc;
+	}
+	commit(q, &burst);
+	return done ? (int)done : rc;
+}
+
+/* What the device has reported, as long as it makes no more than `max` cookies or just over. */
+static inline void reclaim(struct igb_txq *q, uint32_t max)
+{
+	while (q->nr_batches && q->ready < max) {
+		const struct igb_batch *batch = &q->batches[q->batch_head];
+		const volatile uint64_t *desc = (const volatile uint64_t *)&q->ring[batch->last];
+
+		if (!(desc[1] & IGB_TXD_DD))
+			break;
+		q->ready += batch->cookies;
+		q->room += batch->descriptors;
+		q->batch_head = advanced(q, q->batch_head, 1);
+		q->nr_batches--;
+	}
+}
+
+/* Moves n cookies out of the ring. */
+static inline void take_cookies(struct igb_txq *q, uint64_t *cookies, uint32_t n)
+{
+	uint32_t run = min32(n, q->entries - q->cookie_head);
+
+	memcpy(cookies, q->cookies + q->cookie_head, run * sizeof(*cookies));
+	if (unlikely(run < n))
+		memcpy(cookies + run, q->cookies, (n - run) * sizeof(*cookies));
+	q->cookie_head = advanced(q, q->cookie_head, run);
+	if (unlikely(run < n))
+		q->cookie_head = n - run;
+	q->taken -= n;
+}
+
+static __attribute__((noinline)) uint32_t take_refused(struct igb_txq *q, uint64_t *cookies,
+						       uint32_t max)
+{
+	uint32_t n = min32(q->nr_refused, max);
+
+	memcpy(cookies, q->refused, n * sizeof(*cookies));
+	q->nr_refused -= n;
+	memmove(q->refused, q->refused + n, q->nr_refused * sizeof(*cookies));
+	return n;
+}
+
+int igb_tx_done(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max, unsigned int *unsent)
+{
+	struct igb_txq *q = (struct igb_txq *)txq;
+	uint32_t n;
+
+	reclaim(q, max);
+	n = min32(q->ready, max);
+	if (n) {
+		take_cookies(q, cookies, n);
+		q->ready -= n;
+	}
+	*unsent = 0;
+	if (unlikely(q->nr_refused)) {
+		*unsent = take_refused(q, cookies + n, max - n);
+		n += *unsent;
+	}
+	return (int)n;
+}
+
+unsigned int igb_tx_drain(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max)
+{
+	struct igb_txq *q = (struct igb_txq *)txq;
+	uint32_t n = min32(q->taken, max);
+
+	if (n)
+		take_cookies(q, cookies, n);
+	q->unsent += n;
+	q->ready = 0;
+	return n + take_refused(q, cookies + n, max - n);
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Starting, stopping and resetting a port whose queues have several owners.
+ *
+ * The control side stops the device first; from then on nothing changes in the queues. It then sets
+ * every queue to QUIESCE. Each owner finds that in its next call, takes what was completed, then
+ * the rest, and sets PARKED: a promise not to touch the queue. Only when all are parked is the
+ * device set up anew, and the queues set LIVE. An owner that does not call holds the start up,
+ * never memory that it may be using.
+ */
+#include <time.h>
+
+#include "nic.h"
+
+void nic_set_control(struct weir_nic *nic, enum nic_control control)
+{
+	for (unsigned int i = 0; i < nic->info.rx_queues; i++) {
+		atomic_store_explicit(&nic->rxqs[i]->control, control, memory_order_release);
+		nic_wake(nic->rxqs[i]);
+	}
+	for (unsigned int i = 0; i < nic->info.tx_queues; i++)
+		atomic_store_explicit(&nic->txqs[i]->control, control, memory_order_release);
+}
+
+static int start_locked(struct weir_nic *nic, struct weir_error *err)
+{
+	int rc = nic_usable(nic, err);
+
+	if (rc)
+		return rc;
+	if (nic->state == NIC_STARTED)
+		return weir_error_set(err, -EALREADY, "%s is started", nic->info.address);
+	if (!nic->configured)
+		return weir_error_set(err, -EINVAL, "%s is not configured", nic->info.address);
+	rc = nic_all_parked(nic, err);
+	if (rc)
+		return rc;
+	rc = weir_device_bus_master(nic->dev, 1, err);
+	if (!rc)
+		rc = nic->driver->start(nic, err);
+	if (rc) {
+		struct weir_error why;
+
+		if (nic->driver->stop(nic, &why))
+			nic_fail(nic, &why);
+		return nic_result(nic, rc, err);
+	}
+	nic->state = NIC_STARTED;
+	atomic_store(&nic->reset_needed, false);
+	nic->reset_reported = false;
+	nic_set_control(nic, NIC_LIVE);
+	return 0;
+}
+
+WEIR_EXPORT int weir_nic_start(struct weir_nic *nic, struct weir_error *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&nic->lock);
+	rc = start_locked(nic, err);
+	pthread_mutex_unlock(&nic->lock);
+	return rc;
+}
+
+static int stop_locked(struct weir_nic *nic, struct weir_error *err)
+{
+	struct weir_error why;
+	int rc = nic_usable(nic, err);
+
+	if (rc || nic->state == NIC_STOPPED)
+		return rc;
+	rc = nic->driver->stop(nic, &why);
+	if (rc) {
+		nic_fail(nic, &why);
+		if (err)
+			*err = why;
+		return rc;
+	}
+	nic->state = NIC_STOPPED;
+	nic_set_control(nic, NIC_QUIESCE);
+	return 0;
+}
+
+WEIR_EXPORT int weir_nic_stop(struct weir_nic *nic, struct weir_error *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&nic->lock);
+	rc = stop_locked(nic, err);
+	pthread_mutex_unlock(&nic->lock);
+	return rc;
+}
+
+WEIR_EXPORT int weir_nic_reset(struct weir_nic *nic, unsigned int timeout_ms,
+			       struct weir_error *err)
+{
+	const struct timespec pause = { .tv_nsec = 100000 };
+	uint64_t deadline = weir_now_ns() + timeout_ms * UINT64_C(1000000);
+	int rc = weir_nic_stop(nic, err);
+
+	while (!rc) {
+		rc = weir_nic_start(nic, err);
+		if (rc != -EAGAIN)
+			break;
+		if (weir_now_ns() > deadline)
+			return weir_error_prefix(err, -ETIMEDOUT, "no reset within %u ms",
+						 timeout_ms);
+		rc = 0;
+		nanosleep(&pause, NULL);
+	}
+	return rc;
+}
