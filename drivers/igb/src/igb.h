@@ -67,12 +67,13 @@ struct igb_txq {
 	struct nic_queue common;
 	/* The owner's; positions are indices of the ring. */
 	igb_pair *ring; /* in the arena */
-	uint64_t *cookies; /* a ring of its own, of as many entries */
+	/* A ring of its own, of twice as many entries: there are those of frames that the device
+	 * has, and of one call's that were reported at once and are not all returned. */
+	uint64_t *cookies;
 	uint32_t tail; /* descriptor to be filled */
 	uint32_t room; /* descriptors that may be filled */
 	uint32_t cookie_tail, cookie_head;
 	uint32_t ready; /* cookies from the head on whose frames are done */
-	uint32_t taken; /* cookies in the ring */
 	uint32_t entries;
 	struct igb_batch *batches; /* a ring, as many entries again */
 	uint32_t batch_head, batch_tail;

@@ -110,8 +110,7 @@ bool igb_offload(const struct igb_txq *q, const struct weir_frame *frames, unsig
 	if (flags & WEIR_FRAME_TSO) {
 		if (!segments_fit(q, &frames[0], bytes))
 			return false;
-	} else if (bytes > atomic_load_explicit(&q->common.nic->max_packet,
-						memory_order_relaxed)) {
+	} else if (bytes > atomic_load_explicit(&q->common.nic->max_packet, memory_order_relaxed)) {
 		return false;
 	}
 	if (flags & (CHECKSUMS | WEIR_FRAME_VLAN))

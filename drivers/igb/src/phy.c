@@ -158,8 +158,7 @@ static int restart_phy(struct weir_nic *nic)
 		control = mdic & IGB_MDIC_DATA;
 		control &= ~(IGB_PHY_CONTROL_POWER_DOWN | IGB_PHY_CONTROL_ISOLATE);
 		control |= IGB_PHY_CONTROL_AUTO | IGB_PHY_CONTROL_RESTART;
-		rc = access_phy(nic,
-				IGB_MDIC_WRITE | IGB_MDIC_REGISTER(IGB_PHY_CONTROL) | control,
+		rc = access_phy(nic, IGB_MDIC_WRITE | IGB_MDIC_REGISTER(IGB_PHY_CONTROL) | control,
 				&mdic);
 	}
 	give_phy(nic);

@@ -82,7 +82,7 @@ static struct igb_txq *txq_create(struct weir_nic *nic, unsigned int index)
 							       : IGB_MAX_PACKET_FRAMES;
 	q->tail_register = weir_device_bar(nic->dev, 0, IGB_TX_QUEUE(index) + IGB_TAIL, 4);
 	q->ring = ring_alloc(nic, q->entries);
-	q->cookies = zeroed(q->entries * sizeof(*q->cookies));
+	q->cookies = zeroed(2 * q->entries * sizeof(*q->cookies));
 	q->batches = zeroed(q->entries * sizeof(*q->batches));
 	q->refused = zeroed(q->entries * sizeof(*q->refused));
 	if (q->ring && q->cookies && q->batches && q->refused)
@@ -120,7 +120,7 @@ void igb_queue_clear(struct nic_queue *queue)
 		struct igb_txq *q = (struct igb_txq *)queue;
 
 		memset(q->ring, 0, q->entries * sizeof(q->ring[0]));
-		q->tail = q->cookie_tail = q->cookie_head = q->ready = q->taken = 0;
+		q->tail = q->cookie_tail = q->cookie_head = q->ready = 0;
 		q->batch_head = q->batch_tail = q->nr_batches = 0;
 		q->context[0] = q->context[1] = 0;
 		q->room = q->entries - 1;

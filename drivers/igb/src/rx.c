@@ -78,25 +78,40 @@ static inline uint32_t advanced(const struct igb_rxq *q, uint32_t at, uint32_t b
 	return at == q->entries ? 0 : at;
 }
 
-/* Posts up to n frames to consecutive descriptors; ends before one that is malformed. */
-static inline uint32_t post_run(igb_pair *ring, igb_pair *slots, const struct weir_frame *frames,
-				uint32_t n, uint64_t buffer)
+/* Posts one frame; false when it is malformed. */
+static __attribute__((always_inline)) inline bool post_one(igb_pair *desc, igb_pair *slot,
+							   const struct weir_frame *frame,
+							   uint64_t buffer)
 {
-	uint32_t i;
+	/* len, and above it flags, which are 0: one comparison checks both */
+	uint64_t len = *(const uint64_t *)&frame->len;
+	igb_pair ids;
 
+	if (unlikely(len - buffer > UINT32_MAX - buffer))
+		return false;
+	ids = *(const igb_pair_unaligned *)&frame->iova;
+	*slot = ids;
+	*desc = (igb_pair){ ids[0], 0 };
+	return true;
+}
+
+/* Posts up to n frames to consecutive descriptors; ends before one that is malformed. */
+static __attribute__((noinline)) uint32_t post_run(igb_pair *ring, igb_pair *slots,
+						   const struct weir_frame *frames, uint32_t n,
+						   uint64_t buffer)
+{
+	const struct weir_frame *begin = frames, *fours = frames + (n & ~3u), *end = frames + n;
+
+	for (; frames != fours; ring += 4, slots += 4, frames += 4) {
 #pragma GCC unroll 4
-	for (i = 0; i < n; i++) {
-		/* len, and above it flags, which are 0: one comparison checks both */
-		uint64_t len = *(const uint64_t *)&frames[i].len;
-		igb_pair ids;
-
-		if (unlikely(len - buffer > UINT32_MAX - buffer))
-			break;
-		ids = *(const igb_pair_unaligned *)&frames[i].iova;
-		slots[i] = ids;
-		ring[i] = (igb_pair){ ids[0], 0 };
+		for (int k = 0; k < 4; k++) {
+			if (!post_one(&ring[k], &slots[k], &frames[k], buffer))
+				return (uint32_t)(frames + k - begin);
+		}
 	}
-	return i;
+	while (frames < end && post_one(ring, slots, frames, buffer))
+		ring++, slots++, frames++;
+	return (uint32_t)(frames - begin);
 }
 
 static bool pair_is_good(const struct igb_rxq *q, const struct weir_frame *pair)
@@ -126,62 +141,84 @@ static __attribute__((noinline)) int post_pairs(struct igb_rxq *q, const struct 
 	return (int)(2 * i);
 }
 
+/* Posts what is left of n frames after `done`: behind the ring's end, or malformed. */
+static __attribute__((noinline)) uint32_t post_rest(struct igb_rxq *q,
+						    const struct weir_frame *frames, uint32_t done,
+						    uint32_t n)
+{
+	uint32_t got;
+
+	if (q->tail)
+		return done;
+	got = post_run(q->ring, q->slots, frames + done, n - done, q->buffer_bytes);
+	q->tail = got;
+	return done + got;
+}
+
 int igb_rx_post(struct weir_nic_rxq *rxq, const struct weir_frame *frames, unsigned int n)
 {
 	struct igb_rxq *q = (struct igb_rxq *)rxq;
-	uint32_t done = 0, tail = q->tail, run, got;
+	uint32_t done, to_end = q->entries - q->tail;
 
 	if (unlikely(q->header_bytes))
 		return post_pairs(q, frames, n);
 	n = min32(n, q->entries - 1 - q->posted);
-	while (done < n) {
-		run = min32(n - done, q->entries - tail);
-		got = post_run(q->ring + tail, q->slots + tail, frames + done, run,
-			       q->buffer_bytes);
-		done += got;
-		tail = advanced(q, tail, got);
-		if (unlikely(got < run))
-			break;
-	}
+	done = post_run(q->ring + q->tail, q->slots + q->tail, frames, min32(n, to_end),
+			q->buffer_bytes);
+	q->tail = done == to_end ? 0 : q->tail + done;
+	if (unlikely(done < n))
+		done = post_rest(q, frames, done, n);
 	if (unlikely(!done))
 		return n ? -EINVAL : 0;
-	q->tail = tail;
 	q->posted += done;
 	write_tail(q);
 	return (int)done;
 }
 
+/* Takes a packet of one descriptor; false when there is none, or anything else. */
+static __attribute__((always_inline)) inline bool take_one(const igb_pair *at, const igb_pair *slot,
+							   struct weir_frame *frame,
+							   uint64_t buffer, uint64_t *bytes)
+{
+	const char *desc = (const char *)at;
+	uint32_t status = load32(desc + 8);
+	uint64_t len;
+
+	/* The lowest two bits are both there when one more carries out of them. */
+	static_assert((IGB_RXD_DD | IGB_RXD_EOP) == 3, "the lowest bits");
+	if ((status + 1) & 3)
+		return false;
+	weir_dma_rmb();
+	len = load16(desc + 12);
+	if (unlikely(len - 1 >= buffer))
+		return false;
+	*(igb_pair_unaligned *)&frame->iova = *slot;
+	frame->len = (uint32_t)len;
+	frame->flags = (load32(desc) & IGB_RXD_TYPES) | status_flags(status);
+	*(uint32_t *)&frame->vlan = load16(desc + 14); /* and mss, which is 0 */
+	frame->hash = load32(desc + 4);
+	*bytes += len;
+	return true;
+}
+
 /* Takes up to n packets of one descriptor each from consecutive descriptors; ends before anything
  * else. */
-static inline uint32_t rx_run(const igb_pair *ring, const igb_pair *slots,
-			      struct weir_frame *frames, uint32_t n, uint32_t buffer,
-			      uint64_t *bytes)
+static __attribute__((noinline)) uint32_t take_run(const igb_pair *ring, const igb_pair *slots,
+						   struct weir_frame *frames, uint32_t n,
+						   uint64_t buffer, uint64_t *bytes)
 {
-	uint64_t sum = 0;
-	uint32_t i;
+	const struct weir_frame *begin = frames, *fours = frames + (n & ~3u), *end = frames + n;
 
+	for (; frames != fours; ring += 4, slots += 4, frames += 4) {
 #pragma GCC unroll 4
-	for (i = 0; i < n; i++) {
-		const char *desc = (const char *)&ring[i];
-		uint32_t status = load32(desc + 8), len, flags;
-		uint64_t types;
-
-		if (!(status & IGB_RXD_DD))
-			break;
-		weir_dma_rmb();
-		len = load16(desc + 12);
-		if (unlikely(!(status & IGB_RXD_EOP) || len - 1 >= buffer))
-			break;
-		types = load64(desc); /* and the hash, where it is in a frame */
-		flags = ((uint32_t)types & IGB_RXD_TYPES) | status_flags(status);
-		*(igb_pair_unaligned *)&frames[i].iova = slots[i];
-		*(uint64_t *)&frames[i].len = (uint64_t)flags << 32 | len;
-		*(uint64_t *)&frames[i].vlan =
-			(types & UINT64_C(0xffffffff00000000)) | load16(desc + 14);
-		sum += len;
+		for (int k = 0; k < 4; k++) {
+			if (!take_one(&ring[k], &slots[k], &frames[k], buffer, bytes))
+				return (uint32_t)(frames + k - begin);
+		}
 	}
-	*bytes += sum;
-	return i;
+	while (frames < end && take_one(ring, slots, frames, buffer, bytes))
+		ring++, slots++, frames++;
+	return (uint32_t)(frames - begin);
 }
 
 /* What is wrong with a descriptor of `header` and `len` bytes, or NULL. */
@@ -268,28 +305,38 @@ static __attribute__((noinline)) int rx_any(struct igb_rxq *q, struct weir_frame
 	return (int)done;
 }
 
+/* After `done` packets of one descriptor: what lies behind the ring's end, or is unusual. */
+static __attribute__((noinline)) int take_rest(struct igb_rxq *q, struct weir_frame *frames,
+					       uint32_t done, uint32_t max)
+{
+	uint32_t got;
+
+	if (!q->next) {
+		got = take_run(q->ring, q->slots, frames + done, min32(max - done, q->posted),
+			       q->buffer_bytes, &q->bytes);
+		q->next = got;
+		q->posted -= got;
+		q->packets += got;
+		done += got;
+	}
+	return rx_any(q, frames, done, max);
+}
+
 int igb_rx(struct weir_nic_rxq *rxq, struct weir_frame *frames, unsigned int max)
 {
 	struct igb_rxq *q = (struct igb_rxq *)rxq;
-	uint32_t n = min32(max, q->posted), done = 0, next = q->next, run, got;
+	uint32_t n = min32(max, q->posted), next = q->next, to_end = q->entries - next, got;
 
+	if (!n || !(load32((const char *)&q->ring[next] + 8) & IGB_RXD_DD))
+		return 0;
 	if (unlikely(q->header_bytes | q->packet_bytes | q->payload_flags))
 		return rx_any(q, frames, 0, max);
-	while (done < n) {
-		run = min32(n - done, q->entries - next);
-		got = rx_run(q->ring + next, q->slots + next, frames + done, run, q->buffer_bytes,
-			     &q->bytes);
-		done += got;
-		next = advanced(q, next, got);
-		if (got < run)
-			break;
-	}
-	q->next = next;
-	q->posted -= done;
-	q->packets += done;
-	if (done < n && unlikely(load32((const char *)&q->ring[next] + 8) & IGB_RXD_DD))
-		return rx_any(q, frames, done, max);
-	return (int)done;
+	got = take_run(q->ring + next, q->slots + next, frames, min32(n, to_end), q->buffer_bytes,
+		       &q->bytes);
+	q->next = got == to_end ? 0 : next + got;
+	q->posted -= got;
+	q->packets += got;
+	return got == n ? (int)got : take_rest(q, frames, got, max);
 }
 
 unsigned int igb_rx_drain(struct weir_nic_rxq *rxq, struct weir_frame *frames, unsigned int max)
@@ -301,12 +348,12 @@ unsigned int igb_rx_drain(struct weir_nic_rxq *rxq, struct weir_frame *frames, u
 		bool header = q->header_bytes && !q->half_drained;
 		igb_pair ids = header ? q->header_slots[q->next] : q->slots[q->next];
 
-		frames[n] = (struct weir_frame){ .iova = ids[0],
-						 .cookie = ids[1],
-						 .flags = WEIR_FRAME_UNUSED |
-							  (header ? WEIR_FRAME_HEADER |
-									    WEIR_FRAME_MORE
-								  : q->payload_flags) };
+		frames[n] = (struct weir_frame){
+			.iova = ids[0],
+			.cookie = ids[1],
+			.flags = WEIR_FRAME_UNUSED |
+				 (header ? WEIR_FRAME_HEADER | WEIR_FRAME_MORE : q->payload_flags)
+		};
 		q->half_drained = header;
 		if (!header) {
 			q->next = advanced(q, q->next, 1);

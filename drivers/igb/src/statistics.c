@@ -19,19 +19,19 @@ static const struct {
 	uint32_t reg;
 	bool wide;
 } counters[] = {
-	COUNTER(rx_packets, 0x4074),	    COUNTER64(rx_bytes, 0x4088),
-	COUNTER(tx_packets, 0x4080),	    COUNTER64(tx_bytes, 0x4090),
-	COUNTER(rx_multicast, 0x407c),	    COUNTER(rx_broadcast, 0x4078),
-	COUNTER(tx_multicast, 0x40f0),	    COUNTER(tx_broadcast, 0x40f4),
-	COUNTER(rx_missed, 0x4010),	    COUNTER(rx_no_buffers, 0x40a0),
-	COUNTER(rx_crc_errors, 0x4000),	    COUNTER(rx_align_errors, 0x4004),
-	COUNTER(rx_symbol_errors, 0x4008),  COUNTER(rx_errors, 0x400c),
-	COUNTER(rx_length_errors, 0x4040),  COUNTER(rx_undersize, 0x40a4),
-	COUNTER(rx_fragments, 0x40a8),	    COUNTER(rx_oversize, 0x40ac),
-	COUNTER(rx_jabber, 0x40b0),	    COUNTER(rx_pause, 0x4050),
-	COUNTER(tx_pause, 0x4054),	    COUNTER(tx_collisions, 0x4028),
-	COUNTER(tx_aborted, 0x4018),	    COUNTER(tx_aborted, 0x4020),
-	COUNTER(tx_deferred, 0x4030),	    COUNTER(tx_tso, 0x40f8),
+	COUNTER(rx_packets, 0x4074),	   COUNTER64(rx_bytes, 0x4088),
+	COUNTER(tx_packets, 0x4080),	   COUNTER64(tx_bytes, 0x4090),
+	COUNTER(rx_multicast, 0x407c),	   COUNTER(rx_broadcast, 0x4078),
+	COUNTER(tx_multicast, 0x40f0),	   COUNTER(tx_broadcast, 0x40f4),
+	COUNTER(rx_missed, 0x4010),	   COUNTER(rx_no_buffers, 0x40a0),
+	COUNTER(rx_crc_errors, 0x4000),	   COUNTER(rx_align_errors, 0x4004),
+	COUNTER(rx_symbol_errors, 0x4008), COUNTER(rx_errors, 0x400c),
+	COUNTER(rx_length_errors, 0x4040), COUNTER(rx_undersize, 0x40a4),
+	COUNTER(rx_fragments, 0x40a8),	   COUNTER(rx_oversize, 0x40ac),
+	COUNTER(rx_jabber, 0x40b0),	   COUNTER(rx_pause, 0x4050),
+	COUNTER(tx_pause, 0x4054),	   COUNTER(tx_collisions, 0x4028),
+	COUNTER(tx_aborted, 0x4018),	   COUNTER(tx_aborted, 0x4020),
+	COUNTER(tx_deferred, 0x4030),	   COUNTER(tx_tso, 0x40f8),
 };
 
 int igb_count(struct weir_nic *nic)

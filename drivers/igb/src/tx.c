@@ -35,32 +35,51 @@ static inline uint32_t advanced(const struct igb_txq *q, uint32_t at, uint32_t b
 	return at == q->entries ? 0 : at;
 }
 
+static inline uint32_t cookie_advanced(const struct igb_txq *q, uint32_t at, uint32_t by)
+{
+	at += by;
+	return at >= 2 * q->entries ? at - 2 * q->entries : at;
+}
+
 static inline void set_descriptor(igb_pair *desc, uint64_t first, uint64_t second)
 {
 	((uint64_t *)desc)[0] = first;
 	((uint64_t *)desc)[1] = second;
 }
 
-/* Fills consecutive descriptors with up to n plain packets of one frame; ends before any other. */
-static inline uint32_t tx_run(igb_pair *ring, uint64_t *cookies, const struct weir_frame *frames,
-			      uint32_t n, uint64_t max_packet, uint64_t *bytes)
+/* Fills a descriptor with a plain packet of one frame; false when it is any other. */
+static __attribute__((always_inline)) inline bool put_one(igb_pair *desc, uint64_t *cookie,
+							  const struct weir_frame *frame,
+							  uint64_t max_packet, uint64_t *bytes)
 {
-	uint64_t sum = 0;
-	uint32_t i;
+	/* len, and above it flags, which are 0: one comparison checks both */
+	uint64_t len = *(const uint64_t *)&frame->len;
 
+	if (unlikely(len - 1 >= max_packet))
+		return false;
+	set_descriptor(desc, frame->iova, (len << IGB_TXD_PAYLEN) + len + LAST_DATA);
+	*cookie = frame->cookie;
+	*bytes += len;
+	return true;
+}
+
+/* Fills consecutive descriptors with up to n plain packets of one frame; ends before any other. */
+static __attribute__((noinline)) uint32_t put_run(igb_pair *ring, uint64_t *cookies,
+						  const struct weir_frame *frames, uint32_t n,
+						  uint64_t max_packet, uint64_t *bytes)
+{
+	const struct weir_frame *begin = frames, *fours = frames + (n & ~3u), *end = frames + n;
+
+	for (; frames != fours; ring += 4, cookies += 4, frames += 4) {
 #pragma GCC unroll 4
-	for (i = 0; i < n; i++) {
-		/* len, and above it flags, which are 0: one comparison checks both */
-		uint64_t len = *(const uint64_t *)&frames[i].len;
-
-		if (unlikely(len - 1 >= max_packet))
-			break;
-		set_descriptor(&ring[i], frames[i].iova, (len << IGB_TXD_PAYLEN) + len + LAST_DATA);
-		cookies[i] = frames[i].cookie;
-		sum += len;
+		for (int k = 0; k < 4; k++) {
+			if (!put_one(&ring[k], &cookies[k], &frames[k], max_packet, bytes))
+				return (uint32_t)(frames + k - begin);
+		}
 	}
-	*bytes += sum;
-	return i;
+	while (frames < end && put_one(ring, cookies, frames, max_packet, bytes))
+		ring++, cookies++, frames++;
+	return (uint32_t)(frames - begin);
 }
 
 /* A call's descriptors so far. */
@@ -110,9 +129,9 @@ static __attribute__((noinline)) int take_packet(struct igb_txq *q, struct burst
 		return n;
 	if (!igb_offload(q, frames, (unsigned int)n, &offload))
 		return refuse(q, frames, (unsigned int)n);
-	context = offload.context[1] && (offload.context[0] != q->context[0] ||
-					 offload.context[1] != q->context[1]);
-	if ((uint32_t)n + context > q->room || (uint32_t)n > q->entries - q->taken)
+	context = offload.context[1] &&
+		  (offload.context[0] != q->context[0] || offload.context[1] != q->context[1]);
+	if ((uint32_t)n + context > q->room)
 		return 0;
 	if (context) {
 		add_descriptor(q, burst, offload.context[0], offload.context[1]);
@@ -126,10 +145,9 @@ static __attribute__((noinline)) int take_packet(struct igb_txq *q, struct burst
 			second |= IGB_TXD_EOP;
 		add_descriptor(q, burst, frames[i].iova, second);
 		q->cookies[q->cookie_tail] = frames[i].cookie;
-		q->cookie_tail = advanced(q, q->cookie_tail, 1);
+		q->cookie_tail = cookie_advanced(q, q->cookie_tail, 1);
 		q->bytes += frames[i].len;
 	}
-	q->taken += (uint32_t)n;
 	burst->cookies += (uint32_t)n;
 	return n;
 }
@@ -160,33 +178,39 @@ static inline void commit(struct igb_txq *q, const struct burst *burst)
 		weir_mmio_write32(q->tail_register, q->tail);
 }
 
-int igb_tx(struct weir_nic_txq *txq, const struct weir_frame *frames, unsigned int n)
+/* Plain packets, as many as lie in a row. Returns how many. */
+static __attribute__((always_inline)) inline uint32_t put_plain(struct igb_txq *q,
+								struct burst *burst,
+								const struct weir_frame *frames,
+								uint32_t n)
 {
-	struct igb_txq *q = (struct igb_txq *)txq;
-	const uint32_t max_packet =
-		atomic_load_explicit(&q->common.nic->max_packet, memory_order_relaxed);
-	struct burst burst = { 0 };
-	uint32_t done = 0;
+	const uint32_t max_packet = atomic_load_explicit(&q->common.nic->max_packet,
+							 memory_order_relaxed);
+	uint32_t to_end = q->entries - q->tail, cookies_to_end = 2 * q->entries - q->cookie_tail;
+	uint32_t got = put_run(q->ring + q->tail, q->cookies + q->cookie_tail, frames,
+			       min32(min32(n, q->room), min32(to_end, cookies_to_end)), max_packet,
+			       &q->bytes);
+
+	q->tail = got == to_end ? 0 : q->tail + got;
+	q->cookie_tail = got == cookies_to_end ? 0 : q->cookie_tail + got;
+	q->room -= got;
+	burst->descriptors += got;
+	burst->cookies += got;
+	return got;
+}
+
+/* Takes what is left after `done` frames: behind the end of a ring, or packets of other kinds. */
+static __attribute__((noinline)) int tx_rest(struct igb_txq *q, struct burst burst,
+					     const struct weir_frame *frames, uint32_t done,
+					     uint32_t n)
+{
 	int rc = 0;
 
 	while (done < n) {
-		uint32_t room = min32(q->room, q->entries - q->taken);
-		uint32_t run = min32(min32(n - done, room),
-				     q->entries - (q->tail > q->cookie_tail ? q->tail
-									    : q->cookie_tail));
-		uint32_t got = tx_run(q->ring + q->tail, q->cookies + q->cookie_tail, frames + done,
-				      run, max_packet, &q->bytes);
+		uint32_t got = put_plain(q, &burst, frames + done, n - done);
 
 		done += got;
-		burst.descriptors += got;
-		burst.cookies += got;
-		q->room -= got;
-		q->taken += got;
-		q->tail = advanced(q, q->tail, got);
-		q->cookie_tail = advanced(q, q->cookie_tail, got);
-		if (!room || done == n)
-			break;
-		if (got == run)
+		if (got)
 			continue;
 		rc = take_packet(q, &burst, frames + done, n - done);
 		if (rc <= 0)
@@ -195,6 +219,18 @@ int igb_tx(struct weir_nic_txq *txq, const struct weir_frame *frames, unsigned i
 	}
 	commit(q, &burst);
 	return done ? (int)done : rc;
+}
+
+int igb_tx(struct weir_nic_txq *txq, const struct weir_frame *frames, unsigned int n)
+{
+	struct igb_txq *q = (struct igb_txq *)txq;
+	struct burst burst = { 0 };
+	uint32_t got = put_plain(q, &burst, frames, n);
+
+	if (unlikely(got != n))
+		return tx_rest(q, burst, frames, got, n);
+	commit(q, &burst);
+	return (int)n;
 }
 
 /* What the device has reported, as long as it makes no more than `max` cookies or just over. */
@@ -216,15 +252,12 @@ static inline void reclaim(struct igb_txq *q, uint32_t max)
 /* Moves n cookies out of the ring. */
 static inline void take_cookies(struct igb_txq *q, uint64_t *cookies, uint32_t n)
 {
-	uint32_t run = min32(n, q->entries - q->cookie_head);
+	uint32_t run = min32(n, 2 * q->entries - q->cookie_head);
 
 	memcpy(cookies, q->cookies + q->cookie_head, run * sizeof(*cookies));
 	if (unlikely(run < n))
 		memcpy(cookies + run, q->cookies, (n - run) * sizeof(*cookies));
-	q->cookie_head = advanced(q, q->cookie_head, run);
-	if (unlikely(run < n))
-		q->cookie_head = n - run;
-	q->taken -= n;
+	q->cookie_head = cookie_advanced(q, q->cookie_head, n);
 }
 
 static __attribute__((noinline)) uint32_t take_refused(struct igb_txq *q, uint64_t *cookies,
@@ -260,7 +293,8 @@ int igb_tx_done(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max, u
 unsigned int igb_tx_drain(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max)
 {
 	struct igb_txq *q = (struct igb_txq *)txq;
-	uint32_t n = min32(q->taken, max);
+	uint32_t taken = cookie_advanced(q, q->cookie_tail, 2 * q->entries - q->cookie_head);
+	uint32_t n = min32(taken, max);
 
 	if (n)
 		take_cookies(q, cookies, n);

@@ -125,10 +125,9 @@ static int check_rss(const struct weir_nic *nic, const struct weir_nic_config *c
 				      config->rss_table_entries);
 	for (unsigned int i = 0; i < config->rss_table_entries; i++) {
 		if (config->rss_table[i] >= config->rx_queues)
-			return weir_error_set(
-				err, -EINVAL,
-				"rss_table entry %u is %u, the receive queues are %u", i,
-				config->rss_table[i], config->rx_queues);
+			return weir_error_set(err, -EINVAL,
+					      "rss_table entry %u is %u, the receive queues are %u",
+					      i, config->rss_table[i], config->rx_queues);
 	}
 	return 0;
 }

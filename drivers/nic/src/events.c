@@ -9,8 +9,8 @@ static void event_add(struct weir_nic *nic, enum weir_nic_event_type type, uint3
 {
 	if (nic->events_tail - nic->events_head == NIC_EVENT_RING)
 		nic->events_head++; /* nobody takes them: the oldest goes */
-	nic->events[nic->events_tail++ % NIC_EVENT_RING] =
-		(struct weir_nic_event){ .type = type, .info = info };
+	nic->events[nic->events_tail++ % NIC_EVENT_RING] = (struct weir_nic_event){ .type = type,
+										    .info = info };
 }
 
 static void need_reset(struct weir_nic *nic, const char *text)

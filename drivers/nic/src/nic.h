@@ -59,7 +59,8 @@ struct nic_queue_ops {
 	/* As weir_nic_tx_done(); also when the device is stopped: then what was sent before. */
 	int (*tx_done)(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max,
 		       unsigned int *unsent);
-	/* Gives back what was taken, all of it unsent. The device is stopped or gone. 0: no more. */
+	/* Gives back what was taken, all of it unsent. The device is stopped or gone. 0: no more.
+	 */
 	unsigned int (*tx_drain)(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max);
 	unsigned int (*rx_room)(const struct weir_nic_rxq *rxq);
 	unsigned int (*tx_room)(const struct weir_nic_txq *txq);
@@ -76,7 +77,8 @@ struct nic_driver {
 	size_t port_bytes; /* of its port, which begins with struct weir_nic */
 	/* Whether this device is for it. */
 	bool (*matches)(const struct weir_device_info *device);
-	/* Resets the device, begins to bring the link up, fills info and mac. Undone by detach(). */
+	/* Resets the device, begins to bring the link up, fills info and mac. Undone by detach().
+	 */
 	int (*attach)(struct weir_nic *nic, struct weir_error *err);
 	/* Stops the device for good and frees what attach() made. */
 	void (*detach)(struct weir_nic *nic);

@@ -46,18 +46,17 @@ static int find_driver(struct weir_device *dev, const struct nic_driver **driver
 			return 0;
 		}
 	}
-	return weir_error_set(err, -EOPNOTSUPP,
-			      "no network driver for %s, device %04x:%04x of class %06" PRIx32,
-			      device.address, device.vendor_id, device.device_id,
-			      device.class_code);
+	return weir_error_set(
+		err, -EOPNOTSUPP, "no network driver for %s, device %04x:%04x of class %06" PRIx32,
+		device.address, device.vendor_id, device.device_id, device.class_code);
 }
 
 static struct weir_nic *port_alloc(struct weir_device *dev, struct weir_arena *arena,
 				   const struct weir_nic_options *options,
 				   const struct nic_driver *driver)
 {
-	struct weir_nic *nic =
-		aligned_alloc(WEIR_CACHE_PAIR, weir_align_up(driver->port_bytes, WEIR_CACHE_PAIR));
+	struct weir_nic *nic = aligned_alloc(WEIR_CACHE_PAIR,
+					     weir_align_up(driver->port_bytes, WEIR_CACHE_PAIR));
 	struct weir_device_info device;
 
 	if (!nic)

@@ -72,9 +72,9 @@ static __attribute__((noinline, cold)) int rx_not_live(struct weir_nic_rxq *rxq,
 	return control == NIC_DEAD ? -ENODEV : 0;
 }
 
-static __attribute__((noinline, cold)) int done_not_live(struct weir_nic_txq *txq,
-							 uint32_t control, uint64_t *cookies,
-							 unsigned int max, unsigned int *unsent)
+static __attribute__((noinline, cold)) int done_not_live(struct weir_nic_txq *txq, uint32_t control,
+							 uint64_t *cookies, unsigned int max,
+							 unsigned int *unsent)
 {
 	struct nic_queue *queue = nic_tx_queue(txq);
 	const struct nic_queue_ops *ops = &queue->nic->queue_ops;
