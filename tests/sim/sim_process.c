@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,15 +25,24 @@ static int complain(const char *what, int error)
 	return -error;
 }
 
-/* In the child. */
-static void exec_server(const char *kind, const char *socket, const char *const *options, int out,
-			pid_t parent)
+static const char *socket_of(const char *address)
 {
-	const char *argv[MAX_OPTIONS + 6] = { getenv("WEIR_COMMAND"), "sim", kind, "--socket",
-					      socket };
+	return address + strlen("vfio-user:");
+}
+
+/* In the child. */
+static void exec_server(const struct sim_process *sim, const char *kind, const char *const *options,
+			int out, pid_t parent)
+{
+	const char *argv[MAX_OPTIONS + 8] = { getenv("WEIR_COMMAND"), "sim", kind, "--socket",
+					      socket_of(sim->address) };
 	unsigned int argc = 5;
 
-	while (*options && argc < MAX_OPTIONS + 5)
+	if (sim->peer[0]) {
+		argv[argc++] = "--peer";
+		argv[argc++] = socket_of(sim->peer);
+	}
+	while (*options && argc < MAX_OPTIONS + 7)
 		argv[argc++] = *options++;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent || *options || !argv[0] || dup2(out, STDOUT_FILENO) < 0)
@@ -66,12 +76,14 @@ static int wait_ready(int in)
 
 static void remove_dir(struct sim_process *sim)
 {
-	unlink(sim->address + strlen("vfio-user:"));
+	unlink(socket_of(sim->address));
+	if (sim->peer[0])
+		unlink(socket_of(sim->peer));
 	rmdir(sim->dir);
 	sim->pid = 0;
 }
 
-int sim_process_start(struct sim_process *sim, const char *kind, const char *const *options)
+static int start(struct sim_process *sim, const char *kind, const char *const *options, bool pair)
 {
 	pid_t parent = getpid();
 	int pipe_fds[2], rc;
@@ -82,6 +94,7 @@ int sim_process_start(struct sim_process *sim, const char *kind, const char *con
 	if (!mkdtemp(sim->dir))
 		return complain("mkdtemp", errno);
 	snprintf(sim->address, sizeof(sim->address), "vfio-user:%s/socket", sim->dir);
+	snprintf(sim->peer, sizeof(sim->peer), pair ? "vfio-user:%s/peer" : "", sim->dir);
 	if (pipe2(pipe_fds, O_CLOEXEC)) {
 		rc = complain("pipe", errno);
 		remove_dir(sim);
@@ -89,8 +102,7 @@ int sim_process_start(struct sim_process *sim, const char *kind, const char *con
 	}
 	sim->pid = fork();
 	if (!sim->pid)
-		exec_server(kind, sim->address + strlen("vfio-user:"), options, pipe_fds[1],
-			    parent);
+		exec_server(sim, kind, options, pipe_fds[1], parent);
 	rc = sim->pid < 0 ? complain("fork", errno) : 0;
 	close(pipe_fds[1]);
 	if (!rc)
@@ -103,6 +115,16 @@ int sim_process_start(struct sim_process *sim, const char *kind, const char *con
 	else
 		remove_dir(sim);
 	return rc;
+}
+
+int sim_process_start(struct sim_process *sim, const char *kind, const char *const *options)
+{
+	return start(sim, kind, options, false);
+}
+
+int sim_process_start_pair(struct sim_process *sim, const char *kind, const char *const *options)
+{
+	return start(sim, kind, options, true);
 }
 
 int sim_process_stop(struct sim_process *sim)

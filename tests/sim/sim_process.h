@@ -12,6 +12,7 @@ struct sim_process {
 	pid_t pid; /* 0: none */
 	char dir[32]; /* holds the socket */
 	char address[64]; /* of the device */
+	char peer[64]; /* of the one that it is wired to; "": there is none */
 };
 
 /*
@@ -21,6 +22,9 @@ struct sim_process {
  * Returns 0 or a negative errno; says on standard error what failed.
  */
 int sim_process_start(struct sim_process *sim, const char *kind, const char *const *options);
+
+/* The same for two devices in one process that are wired to each other: `--peer` is added. */
+int sim_process_start_pair(struct sim_process *sim, const char *kind, const char *const *options);
 
 /* Ends it in order. Returns 0 when it ended with status 0; -1, with a line on standard error, when
  * it did not, or did not end in time. */

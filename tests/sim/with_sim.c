@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * with_sim OPTION... -- PROGRAM ARGUMENT...
+ * with_sim [igb] OPTION... -- PROGRAM ARGUMENT...
  *
  * Runs a program beside an emulated NVMe controller made with the options, in which {file} stands
- * for a file made for it. In the program's arguments {} stands for the device's address. Exits with
- * the program's status, or 1 when the controller's process did not survive it or did not end in
- * order.
+ * for a file made for it; or beside two network controllers that are wired to each other. In the
+ * program's arguments {} stands for the device's address, {peer} for that of the second. Exits with
+ * the program's status, or 1 when the emulated device's process did not survive it or did not end
+ * in order.
  */
 #include <signal.h>
 #include <stdbool.h>
@@ -67,12 +68,12 @@ int main(int argc, char **argv)
 {
 	char file[] = "/tmp/weir-sim-file-XXXXXX";
 	struct sim_process sim;
-	int program = 1, status = 1;
+	int program = 1, status = 1, options = 1, failed;
 
 	while (program < argc && strcmp(argv[program], "--"))
 		program++;
 	if (program + 1 >= argc) {
-		fprintf(stderr, "usage: with_sim OPTION... -- PROGRAM ARGUMENT...\n");
+		fprintf(stderr, "usage: with_sim [igb] OPTION... -- PROGRAM ARGUMENT...\n");
 		return 2;
 	}
 	argv[program] = NULL;
@@ -80,7 +81,14 @@ int main(int argc, char **argv)
 		return 1;
 	replace(argv, "{file}", file);
 	replace(argv + program + 1, "{}", sim.address);
-	if (!sim_process_start(&sim, "nvme", (const char *const *)(argv + 1))) {
+	replace(argv + program + 1, "{peer}", sim.peer);
+	if (argv[1] && !strcmp(argv[1], "igb")) {
+		options++;
+		failed = sim_process_start_pair(&sim, "igb", (const char *const *)(argv + options));
+	} else {
+		failed = sim_process_start(&sim, "nvme", (const char *const *)(argv + options));
+	}
+	if (!failed) {
 		status = run(argv + program + 1);
 		if (sim_process_stop(&sim) && !status)
 			status = 1;

@@ -49,11 +49,15 @@ int igb_count(struct weir_nic *nic)
 		*sum += value;
 	}
 	for (unsigned int i = 0; i < nic->info.rx_queues; i++) {
-		uint32_t dropped = igb_read(nic, IGB_RX_QUEUE(i) + IGB_RQDPC, &rc) & 0xfff;
+		uint32_t dropped;
 
+		/* Not through a mapping, which of an emulated device is memory: reading has to
+		 * clear it. */
+		rc = weir_device_read(nic->dev, WEIR_REGION_BAR0, IGB_RX_QUEUE(i) + IGB_RQDPC,
+				      &dropped, sizeof(dropped), NULL);
 		if (rc)
 			return rc;
-		nic->stats.rx_dropped += dropped;
+		nic->stats.rx_dropped += dropped & IGB_RQDPC_COUNT;
 	}
 	return 0;
 }
