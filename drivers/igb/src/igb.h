@@ -127,13 +127,15 @@ void igb_queue_clear(struct nic_queue *queue);
 /* rx.c: the owner's */
 int igb_rx_post(struct weir_nic_rxq *rxq, const struct weir_frame *frames, unsigned int n);
 int igb_rx(struct weir_nic_rxq *rxq, struct weir_frame *frames, unsigned int max);
-unsigned int igb_rx_drain(struct weir_nic_rxq *rxq, struct weir_frame *frames, unsigned int max);
+unsigned int igb_rx_drain(struct weir_nic_rxq *rxq, struct weir_frame *frames, unsigned int max,
+			  bool *empty);
 
 /* tx.c: the owner's */
 int igb_tx(struct weir_nic_txq *txq, const struct weir_frame *frames, unsigned int n);
 int igb_tx_done(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max,
 		unsigned int *unsent);
-unsigned int igb_tx_drain(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max);
+unsigned int igb_tx_drain(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max,
+			  bool *empty);
 
 /* What a packet wants beside being sent. */
 struct igb_offload {

@@ -339,7 +339,8 @@ int igb_rx(struct weir_nic_rxq *rxq, struct weir_frame *frames, unsigned int max
 	return got == n ? (int)got : take_rest(q, frames, got, max);
 }
 
-unsigned int igb_rx_drain(struct weir_nic_rxq *rxq, struct weir_frame *frames, unsigned int max)
+unsigned int igb_rx_drain(struct weir_nic_rxq *rxq, struct weir_frame *frames, unsigned int max,
+			  bool *empty)
 {
 	struct igb_rxq *q = (struct igb_rxq *)rxq;
 	unsigned int n;
@@ -361,5 +362,6 @@ unsigned int igb_rx_drain(struct weir_nic_rxq *rxq, struct weir_frame *frames, u
 		}
 	}
 	q->unused += n;
+	*empty = !q->posted;
 	return n;
 }

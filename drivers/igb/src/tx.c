@@ -290,7 +290,8 @@ int igb_tx_done(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max, u
 	return (int)n;
 }
 
-unsigned int igb_tx_drain(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max)
+unsigned int igb_tx_drain(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max,
+			  bool *empty)
 {
 	struct igb_txq *q = (struct igb_txq *)txq;
 	uint32_t taken = cookie_advanced(q, q->cookie_tail, 2 * q->entries - q->cookie_head);
@@ -300,5 +301,6 @@ unsigned int igb_tx_drain(struct weir_nic_txq *txq, uint64_t *cookies, unsigned 
 		take_cookies(q, cookies, n);
 	q->unsent += n;
 	q->ready = 0;
+	*empty = n == taken && q->nr_refused <= max - n;
 	return n + take_refused(q, cookies + n, max - n);
 }

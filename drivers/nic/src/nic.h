@@ -52,16 +52,18 @@ struct nic_queue_ops {
 	int (*rx_post)(struct weir_nic_rxq *rxq, const struct weir_frame *frames, unsigned int n);
 	/* As weir_nic_rx(); also when the device is stopped: then what was received before. */
 	int (*rx)(struct weir_nic_rxq *rxq, struct weir_frame *frames, unsigned int max);
-	/* Gives back what was posted, unused. The device is stopped or gone. 0: no more. */
+	/* Gives back what was posted, unused. The device is stopped or gone. *empty: no more is
+	 * there. */
 	unsigned int (*rx_drain)(struct weir_nic_rxq *rxq, struct weir_frame *frames,
-				 unsigned int max);
+				 unsigned int max, bool *empty);
 	int (*tx)(struct weir_nic_txq *txq, const struct weir_frame *frames, unsigned int n);
 	/* As weir_nic_tx_done(); also when the device is stopped: then what was sent before. */
 	int (*tx_done)(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max,
 		       unsigned int *unsent);
-	/* Gives back what was taken, all of it unsent. The device is stopped or gone. 0: no more.
-	 */
-	unsigned int (*tx_drain)(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max);
+	/* Gives back what was taken, all of it unsent. The device is stopped or gone. *empty: no
+	 * more is there. */
+	unsigned int (*tx_drain)(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max,
+				 bool *empty);
 	unsigned int (*rx_room)(const struct weir_nic_rxq *rxq);
 	unsigned int (*tx_room)(const struct weir_nic_txq *txq);
 	void (*rx_stats)(const struct weir_nic_rxq *rxq, struct weir_nic_rxq_stats *stats);

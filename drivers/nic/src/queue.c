@@ -57,6 +57,7 @@ static __attribute__((noinline, cold)) int rx_not_live(struct weir_nic_rxq *rxq,
 {
 	struct nic_queue *queue = nic_rx_queue(rxq);
 	const struct nic_queue_ops *ops = &queue->nic->queue_ops;
+	bool empty = false;
 	int n = 0;
 
 	if (control == NIC_PARKED || control == NIC_BROKEN)
@@ -65,11 +66,10 @@ static __attribute__((noinline, cold)) int rx_not_live(struct weir_nic_rxq *rxq,
 	if (control == NIC_QUIESCE)
 		n = ops->rx(rxq, frames, max);
 	if (n <= 0)
-		n = (int)ops->rx_drain(rxq, frames, max);
-	if (n || !max)
-		return n;
-	park(queue);
-	return control == NIC_DEAD ? -ENODEV : 0;
+		n = (int)ops->rx_drain(rxq, frames, max, &empty);
+	if (empty)
+		park(queue);
+	return !n && empty && control == NIC_DEAD ? -ENODEV : n;
 }
 
 static __attribute__((noinline, cold)) int done_not_live(struct weir_nic_txq *txq, uint32_t control,
@@ -78,6 +78,7 @@ static __attribute__((noinline, cold)) int done_not_live(struct weir_nic_txq *tx
 {
 	struct nic_queue *queue = nic_tx_queue(txq);
 	const struct nic_queue_ops *ops = &queue->nic->queue_ops;
+	bool empty = false;
 	int n = 0;
 
 	*unsent = 0;
@@ -86,13 +87,12 @@ static __attribute__((noinline, cold)) int done_not_live(struct weir_nic_txq *tx
 	if (control == NIC_QUIESCE)
 		n = ops->tx_done(txq, cookies, max, unsent);
 	if (n <= 0) {
-		n = (int)ops->tx_drain(txq, cookies, max);
+		n = (int)ops->tx_drain(txq, cookies, max, &empty);
 		*unsent = (unsigned int)n;
 	}
-	if (n || !max)
-		return n;
-	park(queue);
-	return control == NIC_DEAD ? -ENODEV : 0;
+	if (empty)
+		park(queue);
+	return !n && empty && control == NIC_DEAD ? -ENODEV : n;
 }
 
 static inline uint32_t control_of(struct nic_queue *queue)
