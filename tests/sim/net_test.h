@@ -41,7 +41,6 @@ struct net_test {
 	const char *transport;
 	uint64_t delta;
 	bool interrupts;
-	bool no_split; /* the device does not split headers as its datasheet says */
 
 	struct weir_ioas *ioas;
 	struct weir_arena *arena;
@@ -114,6 +113,6 @@ bool net_test_is_over(uint64_t deadline);
 
 /* The parts: lists of tests that end with an empty one. */
 extern const struct CMUnitTest net_test_traffic[], net_test_config[], net_test_offload[],
-	net_test_filters[], net_test_queues[], net_test_split[], net_test_link[];
+	net_test_filters[], net_test_queues[];
 
 #endif

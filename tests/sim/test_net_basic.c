@@ -53,7 +53,8 @@ static bool parse(struct net_test *t, int argc, char **argv)
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest *const parts[] = {
-		net_test_traffic,
+		net_test_traffic, net_test_config, net_test_offload,
+		net_test_filters, net_test_queues,
 	};
 	struct CMUnitTest tests[64];
 	unsigned int nr = 0;
