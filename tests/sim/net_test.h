@@ -113,6 +113,6 @@ bool net_test_is_over(uint64_t deadline);
 
 /* The parts: lists of tests that end with an empty one. */
 extern const struct CMUnitTest net_test_traffic[], net_test_config[], net_test_offload[],
-	net_test_filters[], net_test_queues[];
+	net_test_filters[], net_test_queues[], net_test_split[], net_test_link[];
 
 #endif
