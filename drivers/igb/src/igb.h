@@ -56,34 +56,29 @@ struct igb_rxq {
 	bool half_drained; /* a pair's frame for headers has come back unused, its other has not */
 };
 
-/* Descriptors of one call, of which the last reports. */
-struct igb_batch {
-	uint32_t last; /* descriptor that reports */
-	uint32_t descriptors;
-	uint32_t cookies;
-};
-
 struct igb_txq {
 	struct nic_queue common;
 	/* The owner's; positions are indices of the ring. */
 	igb_pair *ring; /* in the arena */
-	/* A ring of its own, of twice as many entries: there are those of frames that the device
-	 * has, and of one call's that were reported at once and are not all returned. */
-	uint64_t *cookies;
+	uint64_t *cookies; /* of each descriptor */
 	uint32_t tail; /* descriptor to be filled */
 	uint32_t room; /* descriptors that may be filled */
-	uint32_t cookie_tail, cookie_head;
-	uint32_t ready; /* cookies from the head on whose frames are done */
+	uint32_t head; /* descriptor whose cookie is returned next */
+	uint32_t ready; /* descriptors from there on that are done */
 	uint32_t entries;
-	struct igb_batch *batches; /* a ring, as many entries again */
-	uint32_t batch_head, batch_tail;
-	uint32_t nr_batches;
-	uint32_t max_frames; /* of a packet */
+	/* A ring, of as many entries again, of the descriptors that were told to report. */
+	uint32_t report_head, report_tail;
+	uint32_t *reports;
 	volatile void *tail_register; /* NULL: by message */
-	uint64_t context[2]; /* what the device has; 0: nothing */
-	uint64_t *refused; /* cookies of malformed frames */
+	uint64_t bytes;
+	/* What is unusual: context descriptors, which have no cookie, and malformed frames. */
+	uint32_t nr_contexts; /* between head and tail */
 	uint32_t nr_refused;
-	uint64_t frames, bytes, nr_malformed, unsent;
+	uint8_t *is_context; /* of each descriptor */
+	uint64_t *refused; /* cookies */
+	uint64_t context[2]; /* what the device has; 0: nothing */
+	uint32_t max_frames; /* of a packet */
+	uint64_t frames, nr_malformed, unsent;
 };
 
 static inline struct igb *igb_of(struct weir_nic *nic)

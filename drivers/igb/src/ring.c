@@ -26,7 +26,8 @@ static void txq_destroy(struct igb_txq *q)
 {
 	weir_arena_free(q->common.nic->arena, q->ring);
 	free(q->cookies);
-	free(q->batches);
+	free(q->reports);
+	free(q->is_context);
 	free(q->refused);
 	free(q);
 }
@@ -82,10 +83,11 @@ static struct igb_txq *txq_create(struct weir_nic *nic, unsigned int index)
 							       : IGB_MAX_PACKET_FRAMES;
 	q->tail_register = weir_device_bar(nic->dev, 0, IGB_TX_QUEUE(index) + IGB_TAIL, 4);
 	q->ring = ring_alloc(nic, q->entries);
-	q->cookies = zeroed(2 * q->entries * sizeof(*q->cookies));
-	q->batches = zeroed(q->entries * sizeof(*q->batches));
+	q->cookies = zeroed(q->entries * sizeof(*q->cookies));
+	q->reports = zeroed(q->entries * sizeof(*q->reports));
+	q->is_context = zeroed(q->entries);
 	q->refused = zeroed(q->entries * sizeof(*q->refused));
-	if (q->ring && q->cookies && q->batches && q->refused)
+	if (q->ring && q->cookies && q->reports && q->is_context && q->refused)
 		return q;
 	txq_destroy(q);
 	return NULL;
@@ -120,8 +122,9 @@ void igb_queue_clear(struct nic_queue *queue)
 		struct igb_txq *q = (struct igb_txq *)queue;
 
 		memset(q->ring, 0, q->entries * sizeof(q->ring[0]));
-		q->tail = q->cookie_tail = q->cookie_head = q->ready = 0;
-		q->batch_head = q->batch_tail = q->nr_batches = 0;
+		memset(q->is_context, 0, q->entries);
+		q->tail = q->head = q->ready = q->nr_contexts = 0;
+		q->report_head = q->report_tail = 0;
 		q->context[0] = q->context[1] = 0;
 		q->room = q->entries - 1;
 	}

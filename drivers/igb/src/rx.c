@@ -96,9 +96,9 @@ static __attribute__((always_inline)) inline bool post_one(igb_pair *desc, igb_p
 }
 
 /* Posts up to n frames to consecutive descriptors; ends before one that is malformed. */
-static __attribute__((noinline)) uint32_t post_run(igb_pair *ring, igb_pair *slots,
-						   const struct weir_frame *frames, uint32_t n,
-						   uint64_t buffer)
+static __attribute__((always_inline)) inline uint32_t post_run(igb_pair *ring, igb_pair *slots,
+							       const struct weir_frame *frames,
+							       uint32_t n, uint64_t buffer)
 {
 	const struct weir_frame *begin = frames, *fours = frames + (n & ~3u), *end = frames + n;
 
@@ -175,6 +175,12 @@ int igb_rx_post(struct weir_nic_rxq *rxq, const struct weir_frame *frames, unsig
 	return (int)done;
 }
 
+/* Whether the device has written the next descriptor back. */
+static inline bool is_done(const struct igb_rxq *q)
+{
+	return load32((const char *)&q->ring[q->next] + 8) & IGB_RXD_DD;
+}
+
 /* Takes a packet of one descriptor; false when there is none, or anything else. */
 static __attribute__((always_inline)) inline bool take_one(const igb_pair *at, const igb_pair *slot,
 							   struct weir_frame *frame,
@@ -203,9 +209,11 @@ static __attribute__((always_inline)) inline bool take_one(const igb_pair *at, c
 
 /* Takes up to n packets of one descriptor each from consecutive descriptors; ends before anything
  * else. */
-static __attribute__((noinline)) uint32_t take_run(const igb_pair *ring, const igb_pair *slots,
-						   struct weir_frame *frames, uint32_t n,
-						   uint64_t buffer, uint64_t *bytes)
+static __attribute__((always_inline)) inline uint32_t take_run(const igb_pair *ring,
+							       const igb_pair *slots,
+							       struct weir_frame *frames,
+							       uint32_t n, uint64_t buffer,
+							       uint64_t *bytes)
 {
 	const struct weir_frame *begin = frames, *fours = frames + (n & ~3u), *end = frames + n;
 
@@ -327,7 +335,7 @@ int igb_rx(struct weir_nic_rxq *rxq, struct weir_frame *frames, unsigned int max
 	struct igb_rxq *q = (struct igb_rxq *)rxq;
 	uint32_t n = min32(max, q->posted), next = q->next, to_end = q->entries - next, got;
 
-	if (!n || !(load32((const char *)&q->ring[next] + 8) & IGB_RXD_DD))
+	if (!n || !is_done(q))
 		return 0;
 	if (unlikely(q->header_bytes | q->packet_bytes | q->payload_flags))
 		return rx_any(q, frames, 0, max);
@@ -336,7 +344,9 @@ int igb_rx(struct weir_nic_rxq *rxq, struct weir_frame *frames, unsigned int max
 	q->next = got == to_end ? 0 : next + got;
 	q->posted -= got;
 	q->packets += got;
-	return got == n ? (int)got : take_rest(q, frames, got, max);
+	if (got == n || !is_done(q))
+		return (int)got;
+	return take_rest(q, frames, got, max);
 }
 
 unsigned int igb_rx_drain(struct weir_nic_rxq *rxq, struct weir_frame *frames, unsigned int max,

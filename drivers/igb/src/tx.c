@@ -35,12 +35,6 @@ static inline uint32_t advanced(const struct igb_txq *q, uint32_t at, uint32_t b
 	return at == q->entries ? 0 : at;
 }
 
-static inline uint32_t cookie_advanced(const struct igb_txq *q, uint32_t at, uint32_t by)
-{
-	at += by;
-	return at >= 2 * q->entries ? at - 2 * q->entries : at;
-}
-
 static inline void set_descriptor(igb_pair *desc, uint64_t first, uint64_t second)
 {
 	((uint64_t *)desc)[0] = first;
@@ -64,9 +58,10 @@ static __attribute__((always_inline)) inline bool put_one(igb_pair *desc, uint64
 }
 
 /* Fills consecutive descriptors with up to n plain packets of one frame; ends before any other. */
-static __attribute__((noinline)) uint32_t put_run(igb_pair *ring, uint64_t *cookies,
-						  const struct weir_frame *frames, uint32_t n,
-						  uint64_t max_packet, uint64_t *bytes)
+static __attribute__((always_inline)) inline uint32_t put_run(igb_pair *ring, uint64_t *cookies,
+							      const struct weir_frame *frames,
+							      uint32_t n, uint64_t max_packet,
+							      uint64_t *bytes)
 {
 	const struct weir_frame *begin = frames, *fours = frames + (n & ~3u), *end = frames + n;
 
@@ -82,17 +77,11 @@ static __attribute__((noinline)) uint32_t put_run(igb_pair *ring, uint64_t *cook
 	return (uint32_t)(frames - begin);
 }
 
-/* A call's descriptors so far. */
-struct burst {
-	uint32_t descriptors, cookies;
-};
-
-static void add_descriptor(struct igb_txq *q, struct burst *burst, uint64_t first, uint64_t second)
+static void add_descriptor(struct igb_txq *q, uint64_t first, uint64_t second)
 {
 	set_descriptor(&q->ring[q->tail], first, second);
 	q->tail = advanced(q, q->tail, 1);
 	q->room--;
-	burst->descriptors++;
 }
 
 /* Frames of the packet that begins with the first: 0: it does not end within n, or -EINVAL. */
@@ -118,8 +107,8 @@ static int refuse(struct igb_txq *q, const struct weir_frame *frames, unsigned i
 }
 
 /* Takes one packet of any kind. Returns its frames; 0: it does not end, or there is no room. */
-static __attribute__((noinline)) int take_packet(struct igb_txq *q, struct burst *burst,
-						 const struct weir_frame *frames, unsigned int max)
+static __attribute__((noinline)) int take_packet(struct igb_txq *q, const struct weir_frame *frames,
+						 unsigned int max)
 {
 	int n = packet_frames(q, frames, max);
 	struct igb_offload offload;
@@ -134,7 +123,9 @@ static __attribute__((noinline)) int take_packet(struct igb_txq *q, struct burst
 	if ((uint32_t)n + context > q->room)
 		return 0;
 	if (context) {
-		add_descriptor(q, burst, offload.context[0], offload.context[1]);
+		q->is_context[q->tail] = 1;
+		q->nr_contexts++;
+		add_descriptor(q, offload.context[0], offload.context[1]);
 		memcpy(q->context, offload.context, sizeof(q->context));
 	}
 	for (int i = 0; i < n; i++) {
@@ -143,12 +134,11 @@ static __attribute__((noinline)) int take_packet(struct igb_txq *q, struct burst
 
 		if (i == n - 1)
 			second |= IGB_TXD_EOP;
-		add_descriptor(q, burst, frames[i].iova, second);
-		q->cookies[q->cookie_tail] = frames[i].cookie;
-		q->cookie_tail = cookie_advanced(q, q->cookie_tail, 1);
+		q->cookies[q->tail] = frames[i].cookie;
+		add_descriptor(q, frames[i].iova, second);
 		q->bytes += frames[i].len;
 	}
-	burst->cookies += (uint32_t)n;
+	q->frames += (unsigned int)n;
 	return n;
 }
 
@@ -159,18 +149,15 @@ static __attribute__((noinline, cold)) void write_tail_slow(struct igb_txq *q)
 			    q->tail);
 }
 
-/* The last step of a call: asks for a report on all of it, and tells the device. */
-static inline void commit(struct igb_txq *q, const struct burst *burst)
+/* The last step of a call that filled descriptors: asks for a report on all of it, and tells the
+ * device. */
+static inline void commit(struct igb_txq *q)
 {
 	uint32_t last = (q->tail ? q->tail : q->entries) - 1;
 
-	if (unlikely(!burst->descriptors))
-		return;
 	((uint64_t *)&q->ring[last])[1] |= IGB_TXD_RS;
-	q->batches[q->batch_tail] = (struct igb_batch){ last, burst->descriptors, burst->cookies };
-	q->batch_tail = advanced(q, q->batch_tail, 1);
-	q->nr_batches++;
-	q->frames += burst->cookies;
+	q->reports[q->report_tail] = last;
+	q->report_tail = advanced(q, q->report_tail, 1);
 	weir_dma_wmb();
 	if (unlikely(!q->tail_register))
 		write_tail_slow(q);
@@ -180,84 +167,82 @@ static inline void commit(struct igb_txq *q, const struct burst *burst)
 
 /* Plain packets, as many as lie in a row. Returns how many. */
 static __attribute__((always_inline)) inline uint32_t put_plain(struct igb_txq *q,
-								struct burst *burst,
 								const struct weir_frame *frames,
 								uint32_t n)
 {
-	const uint32_t max_packet = atomic_load_explicit(&q->common.nic->max_packet,
-							 memory_order_relaxed);
-	uint32_t to_end = q->entries - q->tail, cookies_to_end = 2 * q->entries - q->cookie_tail;
-	uint32_t got = put_run(q->ring + q->tail, q->cookies + q->cookie_tail, frames,
-			       min32(min32(n, q->room), min32(to_end, cookies_to_end)), max_packet,
-			       &q->bytes);
+	uint32_t to_end = q->entries - q->tail;
+	uint32_t got = put_run(
+		q->ring + q->tail, q->cookies + q->tail, frames, min32(min32(n, q->room), to_end),
+		atomic_load_explicit(&q->common.nic->max_packet, memory_order_relaxed), &q->bytes);
 
 	q->tail = got == to_end ? 0 : q->tail + got;
-	q->cookie_tail = got == cookies_to_end ? 0 : q->cookie_tail + got;
 	q->room -= got;
-	burst->descriptors += got;
-	burst->cookies += got;
+	q->frames += got;
 	return got;
 }
 
-/* Takes what is left after `done` frames: behind the end of a ring, or packets of other kinds. */
-static __attribute__((noinline)) int tx_rest(struct igb_txq *q, struct burst burst,
-					     const struct weir_frame *frames, uint32_t done,
-					     uint32_t n)
+/* Takes what is left after `done` frames: behind the end of the ring, or packets of other kinds. */
+static __attribute__((noinline)) int tx_rest(struct igb_txq *q, const struct weir_frame *frames,
+					     uint32_t done, uint32_t n)
 {
+	uint32_t room = q->room + done;
 	int rc = 0;
 
 	while (done < n) {
-		uint32_t got = put_plain(q, &burst, frames + done, n - done);
+		uint32_t got = put_plain(q, frames + done, n - done);
 
 		done += got;
 		if (got)
 			continue;
-		rc = take_packet(q, &burst, frames + done, n - done);
+		rc = take_packet(q, frames + done, n - done);
 		if (rc <= 0)
 			break;
 		done += (uint32_t)rc;
 	}
-	commit(q, &burst);
+	if (q->room != room)
+		commit(q);
 	return done ? (int)done : rc;
 }
 
 int igb_tx(struct weir_nic_txq *txq, const struct weir_frame *frames, unsigned int n)
 {
 	struct igb_txq *q = (struct igb_txq *)txq;
-	struct burst burst = { 0 };
-	uint32_t got = put_plain(q, &burst, frames, n);
+	uint32_t got = put_plain(q, frames, n);
 
-	if (unlikely(got != n))
-		return tx_rest(q, burst, frames, got, n);
-	commit(q, &burst);
+	if (unlikely(got != n || !n))
+		return tx_rest(q, frames, got, n);
+	commit(q);
 	return (int)n;
 }
 
-/* What the device has reported, as long as it makes no more than `max` cookies or just over. */
-static inline void reclaim(struct igb_txq *q, uint32_t max)
+/* What the device has reported, until at least `max` descriptors are done. */
+static inline void look_at_reports(struct igb_txq *q, uint32_t max)
 {
-	while (q->nr_batches && q->ready < max) {
-		const struct igb_batch *batch = &q->batches[q->batch_head];
-		const volatile uint64_t *desc = (const volatile uint64_t *)&q->ring[batch->last];
+	while (q->ready < max && q->report_head != q->report_tail) {
+		uint32_t last = q->reports[q->report_head];
+		const volatile uint64_t *desc = (const volatile uint64_t *)&q->ring[last];
 
 		if (!(desc[1] & IGB_TXD_DD))
 			break;
-		q->ready += batch->cookies;
-		q->room += batch->descriptors;
-		q->batch_head = advanced(q, q->batch_head, 1);
-		q->nr_batches--;
+		q->ready = last + 1 - q->head;
+		if (last < q->head)
+			q->ready += q->entries;
+		q->report_head = advanced(q, q->report_head, 1);
 	}
 }
 
-/* Moves n cookies out of the ring. */
-static inline void take_cookies(struct igb_txq *q, uint64_t *cookies, uint32_t n)
+/* Returns n cookies that lie in a row. */
+static inline void copy_cookies(uint64_t *to, const uint64_t *from, uint32_t n)
 {
-	uint32_t run = min32(n, 2 * q->entries - q->cookie_head);
+	const uint64_t *eights = from + (n & ~7u), *end = from + n;
 
-	memcpy(cookies, q->cookies + q->cookie_head, run * sizeof(*cookies));
-	if (unlikely(run < n))
-		memcpy(cookies + run, q->cookies, (n - run) * sizeof(*cookies));
-	q->cookie_head = cookie_advanced(q, q->cookie_head, n);
+	for (; from != eights; from += 8, to += 8) {
+#pragma GCC unroll 4
+		for (int k = 0; k < 8; k += 2)
+			*(igb_pair_unaligned *)&to[k] = *(const igb_pair_unaligned *)&from[k];
+	}
+	while (from != end)
+		*to++ = *from++;
 }
 
 static __attribute__((noinline)) uint32_t take_refused(struct igb_txq *q, uint64_t *cookies,
@@ -271,22 +256,50 @@ static __attribute__((noinline)) uint32_t take_refused(struct igb_txq *q, uint64
 	return n;
 }
 
+/* Takes cookies of the first `ready` descriptors, among which contexts may be, until there are max;
+ * frees the descriptors. */
+static uint32_t take_cookies(struct igb_txq *q, uint64_t *cookies, uint32_t *ready, uint32_t max)
+{
+	uint32_t n = 0;
+
+	while (*ready && (n < max || q->is_context[q->head])) {
+		if (!q->is_context[q->head]) {
+			cookies[n++] = q->cookies[q->head];
+		} else {
+			q->is_context[q->head] = 0;
+			q->nr_contexts--;
+		}
+		q->head = advanced(q, q->head, 1);
+		q->room++;
+		--*ready;
+	}
+	return n;
+}
+
+/* While there are contexts in the ring, or malformed frames. */
+static __attribute__((noinline)) int done_any(struct igb_txq *q, uint64_t *cookies,
+					      unsigned int max, unsigned int *unsent)
+{
+	uint32_t n = take_cookies(q, cookies, &q->ready, max);
+
+	*unsent = take_refused(q, cookies + n, max - n);
+	return (int)(n + *unsent);
+}
+
 int igb_tx_done(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max, unsigned int *unsent)
 {
 	struct igb_txq *q = (struct igb_txq *)txq;
-	uint32_t n;
+	uint32_t n, to_end = q->entries - q->head;
 
-	reclaim(q, max);
-	n = min32(q->ready, max);
-	if (n) {
-		take_cookies(q, cookies, n);
-		q->ready -= n;
-	}
+	look_at_reports(q, max);
+	if (unlikely(q->nr_contexts | q->nr_refused))
+		return done_any(q, cookies, max, unsent);
+	n = min32(min32(q->ready, max), to_end);
+	copy_cookies(cookies, q->cookies + q->head, n);
+	q->head = n == to_end ? 0 : q->head + n;
+	q->ready -= n;
+	q->room += n;
 	*unsent = 0;
-	if (unlikely(q->nr_refused)) {
-		*unsent = take_refused(q, cookies + n, max - n);
-		n += *unsent;
-	}
 	return (int)n;
 }
 
@@ -294,13 +307,11 @@ unsigned int igb_tx_drain(struct weir_nic_txq *txq, uint64_t *cookies, unsigned 
 			  bool *empty)
 {
 	struct igb_txq *q = (struct igb_txq *)txq;
-	uint32_t taken = cookie_advanced(q, q->cookie_tail, 2 * q->entries - q->cookie_head);
-	uint32_t n = min32(taken, max);
+	uint32_t taken = q->entries - 1 - q->room;
+	uint32_t n = take_cookies(q, cookies, &taken, max);
 
-	if (n)
-		take_cookies(q, cookies, n);
 	q->unsent += n;
 	q->ready = 0;
-	*empty = n == taken && q->nr_refused <= max - n;
+	*empty = !taken && q->nr_refused <= max - n;
 	return n + take_refused(q, cookies + n, max - n);
 }
