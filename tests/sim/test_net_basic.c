@@ -53,8 +53,8 @@ static bool parse(struct net_test *t, int argc, char **argv)
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest *const parts[] = {
-		net_test_traffic, net_test_config, net_test_offload,
-		net_test_filters, net_test_queues, net_test_split, net_test_link,
+		net_test_traffic, net_test_config, net_test_offload, net_test_filters,
+		net_test_queues,  net_test_split,  net_test_link,
 	};
 	struct CMUnitTest tests[64];
 	unsigned int nr = 0;
