@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# datapath.sh LIBRARY COLD: looks at the burst calls as they were compiled, and at all that they
-# call but the functions listed in COLD. No atomic read-modify-write, no system call, no call through
+# datapath.sh LIBRARY COLD FUNCTION...: looks at the burst calls as they were compiled, and at all that
+# they call but the functions listed in COLD. No atomic read-modify-write, no system call, no call through
 # a pointer, no call into another library.
 set -euo pipefail
 library=$1
@@ -21,7 +21,7 @@ is_cold() {
   [[ " ${cold[*]} " == *" ${1%%.*} "* ]]
 }
 
-todo=(weir_nvme_submit weir_nvme_post weir_nvme_ring weir_nvme_poll)
+todo=("${@:3}")
 declare -A seen
 while ((${#todo[@]})); do
   function=${todo[0]}

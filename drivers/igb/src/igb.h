@@ -56,6 +56,15 @@ struct igb_rxq {
 	bool half_drained; /* a pair's frame for headers has come back unused, its other has not */
 };
 
+/* What packets want beside being sent, and what it was worked out from. */
+struct igb_offload {
+	uint32_t flags; /* the packets' own; 0: nothing is wanted */
+	uint32_t headers; /* bytes that the packets have at least */
+	uint64_t rest; /* weir_frame::vlan, mss and headers, as they lie there */
+	uint64_t context[2]; /* context descriptor; 0: none is needed */
+	uint64_t command; /* bits for their descriptors */
+};
+
 struct igb_txq {
 	struct nic_queue common;
 	/* The owner's; positions are indices of the ring. */
@@ -77,6 +86,7 @@ struct igb_txq {
 	uint8_t *is_context; /* of each descriptor */
 	uint64_t *refused; /* cookies */
 	uint64_t context[2]; /* what the device has; 0: nothing */
+	struct igb_offload offload; /* of the last packet that was not plain */
 	uint32_t max_frames; /* of a packet */
 	uint64_t frames, nr_malformed, unsent;
 };
@@ -132,16 +142,9 @@ int igb_tx_done(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max,
 unsigned int igb_tx_drain(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max,
 			  bool *empty);
 
-/* What a packet wants beside being sent. */
-struct igb_offload {
-	uint64_t context[2]; /* context descriptor; 0: none is needed */
-	uint64_t command; /* bits for its first descriptor */
-	uint32_t payload; /* what its descriptors say as its length */
-};
-
-/* offload.c: what `frames` frames of a packet want. false: they cannot be sent. */
-bool igb_offload(const struct igb_txq *txq, const struct weir_frame *frames, unsigned int n,
-		 struct igb_offload *offload);
+/* offload.c: what a packet with these flags of its own wants, by its first frame. false: they, or
+ * the headers, do not go together. */
+bool igb_offload(const struct weir_frame *first, uint32_t flags, struct igb_offload *offload);
 
 /* statistics.c */
 int igb_count(struct weir_nic *nic);

@@ -18,6 +18,8 @@
 #pragma GCC optimize("no-tree-slp-vectorize")
 #endif
 
+#define PREFETCH_AHEAD 16 /* descriptors: four lines */
+
 /* The status, turned by so much, has its flags where those of a frame are (§7.1.5.2): */
 #define STATUS_TURN 14
 #define STATUS_FLAGS \
@@ -103,6 +105,7 @@ static __attribute__((always_inline)) inline uint32_t post_run(igb_pair *ring, i
 	const struct weir_frame *begin = frames, *fours = frames + (n & ~3u), *end = frames + n;
 
 	for (; frames != fours; ring += 4, slots += 4, frames += 4) {
+		weir_prefetch_write(&ring[PREFETCH_AHEAD]);
 #pragma GCC unroll 4
 		for (int k = 0; k < 4; k++) {
 			if (!post_one(&ring[k], &slots[k], &frames[k], buffer))
@@ -218,6 +221,7 @@ static __attribute__((always_inline)) inline uint32_t take_run(const igb_pair *r
 	const struct weir_frame *begin = frames, *fours = frames + (n & ~3u), *end = frames + n;
 
 	for (; frames != fours; ring += 4, slots += 4, frames += 4) {
+		__builtin_prefetch(&ring[PREFETCH_AHEAD]);
 #pragma GCC unroll 4
 		for (int k = 0; k < 4; k++) {
 			if (!take_one(&ring[k], &slots[k], &frames[k], buffer, bytes))
@@ -313,6 +317,49 @@ static __attribute__((noinline)) int rx_any(struct igb_rxq *q, struct weir_frame
 	return (int)done;
 }
 
+/* Takes a packet of one pair; false when there is none, or anything else. */
+static __attribute__((always_inline)) inline bool take_one_pair(const struct igb_rxq *q,
+								struct weir_frame *pair)
+{
+	const char *desc = (const char *)&q->ring[q->next];
+	uint32_t status = load32(desc + 8), types, header, len;
+
+	if (((status + 1) & 3) | (status & IGB_RXD_HBO))
+		return false;
+	weir_dma_rmb();
+	types = load32(desc);
+	header = IGB_RXD_HEADER(types);
+	len = load16(desc + 12);
+	if (unlikely(header > q->header_bytes || len > q->buffer_bytes || !(header | len)))
+		return false;
+	*(igb_pair_unaligned *)&pair[0].iova = q->header_slots[q->next];
+	*(uint64_t *)&pair[0].len = (uint64_t)(WEIR_FRAME_HEADER | WEIR_FRAME_MORE) << 32 | header;
+	*(uint64_t *)&pair[0].vlan = 0;
+	*(igb_pair_unaligned *)&pair[1].iova = q->slots[q->next];
+	pair[1].len = len;
+	pair[1].flags = (types & IGB_RXD_TYPES) | status_flags(status) | q->payload_flags;
+	*(uint32_t *)&pair[1].vlan = load16(desc + 14); /* and mss, which is 0 */
+	pair[1].hash = load32(desc + 4);
+	return true;
+}
+
+/* With header split: packets of one pair each, then any. */
+static __attribute__((noinline)) int take_pairs(struct igb_rxq *q, struct weir_frame *frames,
+						uint32_t max)
+{
+	uint32_t done = 0;
+
+	while (q->posted && done + 2 <= max && !q->packet_bytes &&
+	       take_one_pair(q, frames + done)) {
+		q->bytes += frames[done].len + frames[done + 1].len;
+		q->packets++;
+		q->next = advanced(q, q->next, 1);
+		q->posted--;
+		done += 2;
+	}
+	return is_done(q) ? rx_any(q, frames, done, max) : (int)done;
+}
+
 /* After `done` packets of one descriptor: what lies behind the ring's end, or is unusual. */
 static __attribute__((noinline)) int take_rest(struct igb_rxq *q, struct weir_frame *frames,
 					       uint32_t done, uint32_t max)
@@ -337,7 +384,9 @@ int igb_rx(struct weir_nic_rxq *rxq, struct weir_frame *frames, unsigned int max
 
 	if (!n || !is_done(q))
 		return 0;
-	if (unlikely(q->header_bytes | q->packet_bytes | q->payload_flags))
+	if (unlikely(q->header_bytes))
+		return take_pairs(q, frames, max);
+	if (unlikely(q->packet_bytes | q->payload_flags))
 		return rx_any(q, frames, 0, max);
 	got = take_run(q->ring + next, q->slots + next, frames, min32(n, to_end), q->buffer_bytes,
 		       &q->bytes);

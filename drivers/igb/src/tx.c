@@ -20,6 +20,8 @@
 #pragma GCC optimize("no-tree-slp-vectorize")
 #endif
 
+#define PREFETCH_AHEAD 16 /* descriptors: four lines */
+
 /* What each descriptor of a packet has, and its last one. */
 #define DATA (IGB_TXD_DATA | IGB_TXD_DEXT | IGB_TXD_IFCS)
 #define LAST_DATA (DATA | IGB_TXD_EOP)
@@ -66,6 +68,7 @@ static __attribute__((always_inline)) inline uint32_t put_run(igb_pair *ring, ui
 	const struct weir_frame *begin = frames, *fours = frames + (n & ~3u), *end = frames + n;
 
 	for (; frames != fours; ring += 4, cookies += 4, frames += 4) {
+		weir_prefetch_write(&ring[PREFETCH_AHEAD]);
 #pragma GCC unroll 4
 		for (int k = 0; k < 4; k++) {
 			if (!put_one(&ring[k], &cookies[k], &frames[k], max_packet, bytes))
@@ -84,18 +87,6 @@ static void add_descriptor(struct igb_txq *q, uint64_t first, uint64_t second)
 	q->room--;
 }
 
-/* Frames of the packet that begins with the first: 0: it does not end within n, or -EINVAL. */
-static int packet_frames(const struct igb_txq *q, const struct weir_frame *frames, unsigned int n)
-{
-	for (unsigned int i = 0; i < n; i++) {
-		if (i == q->max_frames)
-			return -EINVAL;
-		if (!(frames[i].flags & WEIR_FRAME_MORE))
-			return (int)i + 1;
-	}
-	return n >= q->max_frames ? -EINVAL : 0;
-}
-
 static int refuse(struct igb_txq *q, const struct weir_frame *frames, unsigned int n)
 {
 	if (n > q->entries - q->nr_refused)
@@ -106,38 +97,98 @@ static int refuse(struct igb_txq *q, const struct weir_frame *frames, unsigned i
 	return (int)n;
 }
 
+/* Flags of a frame itself; all others in its packet's first frame are the packet's. */
+#define FRAME_FLAGS (WEIR_FRAME_MORE | WEIR_FRAME_DEVICE)
+
+/* What the frames of a packet are together. */
+struct packet {
+	uint32_t frames;
+	uint32_t flags; /* the packet's own */
+	uint64_t bytes;
+	bool malformed;
+};
+
+/* The packet that begins with the first frame. 0: it does not end within `max`; -EINVAL: it has
+ * more frames than any may. */
+static inline int look_at_packet(const struct igb_txq *q, const struct weir_frame *frames,
+				 unsigned int max, struct packet *packet)
+{
+	uint32_t n = 0, others = 0;
+	uint64_t bytes = 0;
+	bool bad = false;
+
+	do {
+		if (n == q->max_frames)
+			return -EINVAL;
+		if (n == max)
+			return 0;
+		bad |= frames[n].len - 1 >= IGB_MAX_FRAME;
+		others |= n ? frames[n].flags : 0;
+		bytes += frames[n].len;
+	} while (frames[n++].flags & WEIR_FRAME_MORE);
+	*packet = (struct packet){ .frames = n,
+				   .flags = frames[0].flags & ~(uint32_t)FRAME_FLAGS,
+				   .bytes = bytes,
+				   .malformed = bad || (others & ~(uint32_t)FRAME_FLAGS) };
+	return (int)n;
+}
+
+/* What is to be done with a packet. Most are to be treated as the one before: what that one wanted
+ * is kept, with what it was worked out from. false: it cannot be done. */
+static inline bool find_offload(struct igb_txq *q, const struct weir_frame *first,
+				const struct packet *packet)
+{
+	const uint64_t rest = *(const uint64_t *)&first->vlan; /* and mss, and headers */
+	struct igb_offload *last = &q->offload;
+	uint32_t max_packet = atomic_load_explicit(&q->common.nic->max_packet,
+						   memory_order_relaxed);
+
+	if (packet->flags != last->flags || (packet->flags && rest != last->rest)) {
+		if (!igb_offload(first, packet->flags, last))
+			return false;
+		last->flags = packet->flags;
+		last->rest = rest;
+	}
+	if (packet->flags & WEIR_FRAME_TSO)
+		return packet->bytes > last->headers && last->headers + first->mss <= max_packet &&
+		       packet->bytes - last->headers <= IGB_MAX_TSO;
+	return packet->bytes >= last->headers && packet->bytes <= max_packet;
+}
+
 /* Takes one packet of any kind. Returns its frames; 0: it does not end, or there is no room. */
 static __attribute__((noinline)) int take_packet(struct igb_txq *q, const struct weir_frame *frames,
 						 unsigned int max)
 {
-	int n = packet_frames(q, frames, max);
-	struct igb_offload offload;
+	const struct igb_offload *offload = &q->offload;
+	struct packet packet;
+	uint64_t second;
 	bool context;
+	int n = look_at_packet(q, frames, max, &packet);
 
 	if (n <= 0)
 		return n;
-	if (!igb_offload(q, frames, (unsigned int)n, &offload))
+	if (packet.malformed || !find_offload(q, frames, &packet))
 		return refuse(q, frames, (unsigned int)n);
-	context = offload.context[1] &&
-		  (offload.context[0] != q->context[0] || offload.context[1] != q->context[1]);
+	context = offload->context[1] &&
+		  (offload->context[0] != q->context[0] || offload->context[1] != q->context[1]);
 	if ((uint32_t)n + context > q->room)
 		return 0;
 	if (context) {
 		q->is_context[q->tail] = 1;
 		q->nr_contexts++;
-		add_descriptor(q, offload.context[0], offload.context[1]);
-		memcpy(q->context, offload.context, sizeof(q->context));
+		add_descriptor(q, offload->context[0], offload->context[1]);
+		memcpy(q->context, offload->context, sizeof(q->context));
 	}
-	for (int i = 0; i < n; i++) {
-		uint64_t second = DATA | offload.command | frames[i].len |
-				  (uint64_t)offload.payload << IGB_TXD_PAYLEN;
-
-		if (i == n - 1)
-			second |= IGB_TXD_EOP;
+	second = DATA | offload->command |
+		 (packet.bytes - (packet.flags & WEIR_FRAME_TSO ? offload->headers : 0))
+			 << IGB_TXD_PAYLEN;
+	for (int i = 0; i < n - 1; i++) {
 		q->cookies[q->tail] = frames[i].cookie;
-		add_descriptor(q, frames[i].iova, second);
-		q->bytes += frames[i].len;
+		add_descriptor(q, frames[i].iova, second | frames[i].len);
 	}
+	q->cookies[q->tail] = frames[n - 1].cookie;
+	add_descriptor(q, frames[n - 1].iova, second | frames[n - 1].len | IGB_TXD_EOP);
+	q->bytes += packet.bytes;
 	q->frames += (unsigned int)n;
 	return n;
 }
@@ -189,7 +240,7 @@ static __attribute__((noinline)) int tx_rest(struct igb_txq *q, const struct wei
 	int rc = 0;
 
 	while (done < n) {
-		uint32_t got = put_plain(q, frames + done, n - done);
+		uint32_t got = frames[done].flags ? 0 : put_plain(q, frames + done, n - done);
 
 		done += got;
 		if (got)
@@ -215,20 +266,24 @@ int igb_tx(struct weir_nic_txq *txq, const struct weir_frame *frames, unsigned i
 	return (int)n;
 }
 
-/* What the device has reported, until at least `max` descriptors are done. */
-static inline void look_at_reports(struct igb_txq *q, uint32_t max)
+/* Whether the device has reported what it was told to report next. */
+static inline bool is_reported(const struct igb_txq *q)
 {
-	while (q->ready < max && q->report_head != q->report_tail) {
-		uint32_t last = q->reports[q->report_head];
-		const volatile uint64_t *desc = (const volatile uint64_t *)&q->ring[last];
+	const volatile uint64_t *desc =
+		(const volatile uint64_t *)&q->ring[q->reports[q->report_head]];
 
-		if (!(desc[1] & IGB_TXD_DD))
-			break;
-		q->ready = last + 1 - q->head;
-		if (last < q->head)
-			q->ready += q->entries;
-		q->report_head = advanced(q, q->report_head, 1);
-	}
+	return q->report_head != q->report_tail && (desc[1] & IGB_TXD_DD);
+}
+
+/* Takes the report that is there. What it covers is done. */
+static inline void take_report(struct igb_txq *q)
+{
+	uint32_t last = q->reports[q->report_head];
+
+	q->ready = last + 1 - q->head;
+	if (last < q->head)
+		q->ready += q->entries;
+	q->report_head = advanced(q, q->report_head, 1);
 }
 
 /* Returns n cookies that lie in a row. */
@@ -286,12 +341,17 @@ static __attribute__((noinline)) int done_any(struct igb_txq *q, uint64_t *cooki
 	return (int)(n + *unsent);
 }
 
-int igb_tx_done(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max, unsigned int *unsent)
+/* Something is there to be returned. */
+static __attribute__((noinline)) int done_some(struct igb_txq *q, uint64_t *cookies,
+					       unsigned int max, unsigned int *unsent,
+					       bool reported)
 {
-	struct igb_txq *q = (struct igb_txq *)txq;
 	uint32_t n, to_end = q->entries - q->head;
 
-	look_at_reports(q, max);
+	while (reported && q->ready < max) {
+		take_report(q);
+		reported = q->ready < max && is_reported(q);
+	}
 	if (unlikely(q->nr_contexts | q->nr_refused))
 		return done_any(q, cookies, max, unsent);
 	n = min32(min32(q->ready, max), to_end);
@@ -299,8 +359,19 @@ int igb_tx_done(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max, u
 	q->head = n == to_end ? 0 : q->head + n;
 	q->ready -= n;
 	q->room += n;
-	*unsent = 0;
 	return (int)n;
+}
+
+int igb_tx_done(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max, unsigned int *unsent)
+{
+	struct igb_txq *q = (struct igb_txq *)txq;
+
+	bool reported = is_reported(q);
+
+	*unsent = 0;
+	if (!(q->ready | q->nr_refused | reported))
+		return 0;
+	return done_some(q, cookies, max, unsent, reported);
 }
 
 unsigned int igb_tx_drain(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max,

@@ -38,6 +38,7 @@ struct nic_queue {
 	struct weir_nic *nic;
 	unsigned int index;
 	bool receives;
+	unsigned int ignored; /* a count that the owner does not want */
 	int fd; /* eventfd, or -1 */
 	unsigned int vector; /* MSI-X vector; with fd */
 	_Alignas(WEIR_CACHE_PAIR) _Atomic uint32_t control; /* enum nic_control */

@@ -137,10 +137,9 @@ WEIR_EXPORT int weir_nic_tx_done(struct weir_nic_txq *txq, uint64_t *cookies, un
 {
 	struct nic_queue *queue = nic_tx_queue(txq);
 	uint32_t control = control_of(queue);
-	unsigned int ignored;
 
 	if (!unsent)
-		unsent = &ignored;
+		unsent = &queue->ignored;
 	if (unlikely(control != NIC_LIVE))
 		return done_not_live(txq, control, cookies, max, unsent);
 	return queue->nic->queue_ops.tx_done(txq, cookies, max, unsent);
