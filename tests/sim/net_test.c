@@ -92,16 +92,12 @@ int net_test_close(struct net_test *t)
 	return resources_same(&t->before, &t->after) ? 0 : -1;
 }
 
-void net_test_idle(struct net_test *t)
+void net_test_idle(void)
 {
-	struct weir_nic_event event;
-
 	sched_yield(); /* the devices may need this core */
-	for (unsigned int i = 0; i < 2; i++)
-		weir_nic_events(t->port[i].nic, &event, 1);
 }
 
-static void wait_for_link(struct net_test *t, struct net_port *port)
+static void wait_for_link(struct net_port *port)
 {
 	uint64_t deadline = (uint64_t)time(NULL) + LINK_SECONDS;
 	struct weir_nic_link link;
@@ -114,7 +110,7 @@ static void wait_for_link(struct net_test *t, struct net_port *port)
 			break;
 		if (net_test_is_over(deadline))
 			fail_msg("%s: no link", port->address);
-		net_test_idle(t);
+		net_test_idle();
 	}
 	assert_int_equal(link.speed_mbps, 1000);
 	assert_int_equal(link.full_duplex, 1);
@@ -133,8 +129,8 @@ void net_test_start(struct net_test *t, const struct weir_nic_config *config)
 	}
 	for (unsigned int i = 0; i < t->port[1].info.rx_queues; i++)
 		net_test_post(t, &t->port[1], i);
-	wait_for_link(t, &t->port[0]);
-	wait_for_link(t, &t->port[1]);
+	wait_for_link(&t->port[0]);
+	wait_for_link(&t->port[1]);
 }
 
 static void take_back(struct net_port *port)
@@ -364,7 +360,7 @@ void net_test_send(struct net_test *t, unsigned int queue, const struct weir_fra
 		for (int i = 0; i < rc; i++)
 			assert_int_equal(cookies[i], frames[done++].cookie);
 		if (!rc)
-			net_test_idle(t);
+			net_test_idle();
 		if (net_test_is_over(deadline))
 			fail_msg("%u of %u frames were sent in time", done, n);
 	}
@@ -405,7 +401,7 @@ void net_test_receive(struct net_test *t, unsigned int queue, struct net_packet 
 		for (int i = 0; i < n; i++)
 			add_frame(t, packet, &frames[i]);
 		if (!n)
-			net_test_idle(t);
+			net_test_idle();
 		if (net_test_is_over(deadline))
 			fail_msg("no packet on queue %u in time", queue);
 	} while (!packet->frames || (packet->last.flags & WEIR_FRAME_MORE));
@@ -420,7 +416,7 @@ bool net_test_quiet(struct net_test *t, unsigned int queue)
 	for (unsigned int i = 0; i < 200; i++) {
 		if (weir_nic_rx(rxq, frames, 2))
 			return false;
-		net_test_idle(t);
+		net_test_idle();
 	}
 	return true;
 }

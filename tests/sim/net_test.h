@@ -106,7 +106,7 @@ void net_test_receive(struct net_test *t, unsigned int queue, struct net_packet 
 bool net_test_quiet(struct net_test *t, unsigned int queue);
 
 /* To be called while nothing comes. */
-void net_test_idle(struct net_test *t);
+void net_test_idle(void);
 /* 30 s from now, and whether they are over. */
 uint64_t net_test_deadline(void);
 bool net_test_is_over(uint64_t deadline);

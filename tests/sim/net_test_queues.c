@@ -59,7 +59,7 @@ static unsigned int receive_anywhere(struct net_test *t)
 			net_test_post(t, &t->port[1], q);
 			return q;
 		}
-		net_test_idle(t);
+		net_test_idle();
 		if (net_test_is_over(deadline))
 			fail_msg("no packet on any queue in time");
 	}
@@ -284,7 +284,7 @@ static void resets_lose_no_frame(void **state)
 
 		/* something goes through between any two resets */
 		while (packets_of(receivers) < before + 50) {
-			net_test_idle(t);
+			net_test_idle();
 			if (net_test_is_over(deadline))
 				fail_msg("no packets after %u resets", turn);
 		}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Counters (§8.18). The device's are cleared when they are read, and stay at their end when they
- * overflow; those of two registers are read low half first, which holds the other.
+ * overflow; those of two registers are read low half first, and the high half clears both.
  */
 #include "igb.h"
 

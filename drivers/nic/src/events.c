@@ -5,6 +5,8 @@
 
 #include "nic.h"
 
+#define COUNT_NS UINT64_C(1000000000)
+
 static void event_add(struct weir_nic *nic, enum weir_nic_event_type type, uint32_t info)
 {
 	if (nic->events_tail - nic->events_head == NIC_EVENT_RING)
@@ -67,13 +69,24 @@ static void look_at_link(struct weir_nic *nic)
 	event_add(nic, WEIR_NIC_EVENT_LINK, link.up);
 }
 
+/* Often enough for what the device counts in 32 bits, and seldom: some thirty registers are read.
+ */
+static void count(struct weir_nic *nic)
+{
+	uint64_t now = weir_now_ns();
+
+	if (nic->state == NIC_GONE || now - nic->counted_ns < COUNT_NS)
+		return;
+	nic->counted_ns = now;
+	nic_result(nic, nic->driver->count(nic), NULL);
+}
+
 static void look(struct weir_nic *nic)
 {
 	look_at_device(nic);
 	if (nic->state != NIC_GONE)
 		look_at_link(nic);
-	if (nic->state != NIC_GONE)
-		nic_result(nic, nic->driver->count(nic), NULL);
+	count(nic);
 	if (nic->state == NIC_GONE && !nic->gone_reported) {
 		nic->gone_reported = true;
 		event_add(nic, WEIR_NIC_EVENT_GONE, 0);

@@ -10,6 +10,7 @@
 #ifndef WEIR_NIC_NIC_H
 #define WEIR_NIC_NIC_H
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -17,6 +18,8 @@
 #include <weir/nic.h>
 
 #include "base/base.h"
+
+static_assert(sizeof(struct weir_frame) == 32, "a frame is half of a line");
 
 #define NIC_EVENT_RING 16
 #define NIC_MAX_FILTERS 4096
@@ -153,6 +156,7 @@ struct weir_nic {
 
 	struct nic_queue **rxqs, **txqs; /* as many as info says */
 	struct weir_nic_stats stats;
+	uint64_t counted_ns; /* when they were read last */
 	bool link_up; /* as last reported */
 
 	/* With interrupts: vector 0 is the link's, the others are those of receive queues. */

@@ -189,12 +189,6 @@ struct weir_frame {
 	};
 };
 
-#ifdef __cplusplus
-static_assert(sizeof(struct weir_frame) == 32, "a frame is half of a line");
-#else
-_Static_assert(sizeof(struct weir_frame) == 32, "a frame is half of a line");
-#endif
-
 /** How to run a port. Zero means the default of each member. */
 struct weir_nic_options {
 	/** sizeof(struct weir_nic_options). */
@@ -660,7 +654,7 @@ struct weir_nic_stats {
 
 /**
  * Reads the counters. Call it often enough for the device's 32-bit ones not to overflow: at 1 Gb/s
- * a minute is safe; weir_nic_events() does it too.
+ * a minute is safe; weir_nic_events() does it too, once a second at most.
  *
  * @param stats  filled in
  * @param bytes  sizeof(*stats)
