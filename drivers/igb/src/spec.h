@@ -153,10 +153,12 @@
 #define IGB_SRRCTL_HEADER(bytes) ((bytes) / IGB_HEADER_UNIT << 8)
 #define IGB_SRRCTL_DROP (1u << 31)
 #define IGB_DCTL_ENABLE (1u << 25)
-/* Descriptors are fetched when 8 or fewer are left in the device and 8 are there, and written back
- * when 4 are done, a line of the host's, or nothing else is (§7.1.4.3, §7.2.2.7). */
-#define IGB_RXDCTL_THRESHOLDS (8u | 8u << 8 | 4u << 16)
-#define IGB_TXDCTL_THRESHOLDS (8u | 1u << 8) /* written back when the driver asks for it */
+/* Descriptors are fetched when 8 or fewer are left in the device and 8 are there (§7.1.4.3,
+ * §7.2.2.7). Received ones are written back one by one: nothing makes the device write back fewer
+ * than it was told to wait for when no interrupt does. Sent ones are when they were told to report.
+ */
+#define IGB_RXDCTL_THRESHOLDS (8u | 8u << 8 | 1u << 16)
+#define IGB_TXDCTL_THRESHOLDS (8u | 1u << 8)
 
 /* Transmitting (§8.12). */
 #define IGB_TCTL 0x0400
