@@ -184,9 +184,12 @@ static int check_config(const struct weir_nic *nic, struct weir_nic_config *conf
 
 static void keep_rss(struct weir_nic *nic, const struct weir_nic_config *config)
 {
-	for (unsigned int i = 0; i < nic->info.rss_table_entries; i++)
-		nic->rss_table[i] = config->rss_table_entries ? config->rss_table[i]
-							      : (uint8_t)(i % config->rx_queues);
+	for (unsigned int i = 0; i < nic->info.rss_table_entries; i++) {
+		unsigned int queue = config->rss_table_entries ? config->rss_table[i]
+							       : i % config->rx_queues;
+
+		nic->rss_table[i] = (uint8_t)queue;
+	}
 	memcpy(nic->rss_key, config->rss_key ? config->rss_key : default_key, sizeof(nic->rss_key));
 	nic->rss_types = config->rss_types;
 	if (!nic->rss_types && config->rx_queues > 1)

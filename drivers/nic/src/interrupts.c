@@ -42,15 +42,19 @@ static int bind_vectors(struct weir_nic *nic, struct weir_error *err)
 					      strerror(errno));
 	}
 	rc = weir_irq_bind(nic->dev, WEIR_IRQ_MSIX, 0, nr, nic->vector_fds, err);
+	if (rc)
+		return rc;
 	for (unsigned int i = 1; !rc && i < nr; i++)
 		rc = weir_irq_disarm(nic->dev, i);
 	if (!rc)
 		rc = weir_irq_arm(nic->dev, 0);
 	if (!rc)
 		rc = watch(nic, nic->vector_fds[0]);
-	if (!rc)
-		nic->info.interrupts = 1;
-	return rc;
+	if (rc)
+		return weir_error_set(err, rc, "the vectors of %s cannot be used: %s",
+				      nic->info.address, strerror(-rc));
+	nic->info.interrupts = 1;
+	return 0;
 }
 
 int nic_vectors_bind(struct weir_nic *nic, struct weir_error *err)
