@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* weir nvme perf: checks everything, names what it works on, runs, prints. */
 #include "commands.h"
+#include "cpus.h"
 #include "fail.h"
+#include "memory_check.h"
 #include "notice.h"
 #include "output.h"
 #include "perf.h"
 #include "stop.h"
-#include "tree.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +19,6 @@
  * less. */
 #define MAX_QUEUES 1024
 #define MAX_TIME_MS (UINT64_C(30) * 86400 * 1000)
-#define MAX_ARENA (UINT64_C(64) << 30)
 
 static const struct perf_config defaults = {
 	.rw = PERF_RANDREAD,
@@ -71,55 +70,6 @@ static const struct cli_option options[] = {
 	{ NULL },
 };
 
-/* One CPU for each queue, that this process may use. */
-static int check_cpus(const struct perf_config *config, struct weir_error *err)
-{
-	const struct cpu_list *list = &config->cpus;
-	cpu_set_t allowed;
-
-	if (!list->nr)
-		return 0;
-	if (list->nr < config->queues)
-		return fail(err, CLI_USAGE, "cpu names %u CPUs for %" PRIu64 " queues", list->nr,
-			    config->queues);
-	if (sched_getaffinity(0, sizeof(allowed), &allowed))
-		return fail(err, -errno, "cannot learn the allowed CPUs: %s", strerror(errno));
-	for (unsigned int i = 0; i < list->nr; i++) {
-		if (!CPU_ISSET(list->cpus[i], &allowed))
-			return fail(err, CLI_USAGE, "CPU %u is not there or not allowed here",
-				    list->cpus[i]);
-	}
-	return 0;
-}
-
-/* Memory that can be had without pushing the system into its out-of-memory killer. */
-static int check_memory(uint64_t needed, struct weir_error *err)
-{
-	uint64_t available, pages = 0, page_bytes = 0;
-	char *text;
-
-	if (needed > MAX_ARENA)
-		return fail(err, CLI_USAGE,
-			    "queues, queue depth and I/O size need %" PRIu64
-			    " MiB of buffers, over the limit of %" PRIu64 " MiB",
-			    needed >> 20, MAX_ARENA >> 20);
-	text = tree_file("", "/proc/meminfo");
-	if (text && tree_meminfo(text, "MemAvailable", &available)) {
-		if (tree_meminfo(text, "HugePages_Free", &pages) &&
-		    tree_meminfo(text, "Hugepagesize", &page_bytes))
-			available += (pages >> 10) * page_bytes;
-		if (needed > available) {
-			free(text);
-			return fail(err, -ENOMEM,
-				    "queues, queue depth and I/O size need %" PRIu64
-				    " MiB of buffers, and %" PRIu64 " MiB are available",
-				    needed >> 20, available >> 20);
-		}
-	}
-	free(text);
-	return 0;
-}
-
 /* What can be said before the device is opened. */
 static int check_config(const struct perf_config *config, struct weir_error *err)
 {
@@ -128,8 +78,9 @@ static int check_config(const struct perf_config *config, struct weir_error *err
 	if (config->verify && config->rw == PERF_RANDRW)
 		return fail(err, CLI_USAGE,
 			    "verify does not go with randrw: randwrite reads each write back");
-	rc = check_cpus(config, err);
-	return rc ? rc : check_memory(perf_arena_bytes(config), err);
+	rc = cpus_check(&config->cpus, config->queues, err);
+	return rc ? rc
+		  : memory_check("queues, queue depth and I/O size", perf_arena_bytes(config), err);
 }
 
 /* What the device has to allow. */
