@@ -4,7 +4,7 @@
 
 # What the build needs.
 # shellcheck disable=SC2034 # used by the scripts that source this
-BUILD_PACKAGES=(gcc g++ libc6-dev meson ninja-build pkg-config libnuma-dev libjansson-dev)
+BUILD_PACKAGES=(gcc g++ libc6-dev meson ninja-build pkg-config libnuma-dev libjansson-dev libpcap-dev)
 # What the tests need on top.
 # shellcheck disable=SC2034
 CHECK_PACKAGES=(git jq python3 libcmocka-dev libbenchmark-dev binutils strace
