@@ -24,7 +24,7 @@ read -ra libs < <(pkg-config --libs weir-nvme)
 read -ra static_libs < <(pkg-config --libs --static weir-nvme |
   sed -E 's/-l(weir(-[a-z]+)?)\b/-l:lib\1.a/g')
 
-for header in framework/include/weir/*.h drivers/*/include/weir/*.h; do
+for header in framework/include/weir/*.h framework/*/include/weir/*.h drivers/*/include/weir/*.h; do
   "${cc[@]}" "${cflags[@]}" -Wall -Werror -fsyntax-only -x c - <<<"#include <weir/${header##*/}>"
 done
 echo 'every public header is installed and compiles there'

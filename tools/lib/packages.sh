@@ -7,7 +7,7 @@
 BUILD_PACKAGES=(gcc g++ libc6-dev meson ninja-build pkg-config libnuma-dev libjansson-dev libpcap-dev)
 # What the tests need on top.
 # shellcheck disable=SC2034
-CHECK_PACKAGES=(git jq python3 libcmocka-dev libbenchmark-dev binutils strace
+CHECK_PACKAGES=(git jq python3 libdpdk-dev libcmocka-dev libbenchmark-dev binutils strace
   clang clang-format clang-tidy cppcheck codespell shellcheck pyflakes3 mandoc doxygen)
 
 # missing_packages NAME...: those that are not installed, one a line.
