@@ -8,6 +8,10 @@
 extern const struct cli_command command_bind;
 extern const struct cli_command command_doctor;
 extern const struct cli_command command_ls;
+extern const struct cli_command command_net_dump;
+extern const struct cli_command command_net_fwd;
+extern const struct cli_command command_net_gen;
+extern const struct cli_command command_net_info;
 extern const struct cli_command command_nvme_info;
 extern const struct cli_command command_nvme_perf;
 extern const struct cli_command command_nvme_read;
