@@ -107,7 +107,27 @@ static void fetch_missed(struct sim_igb *igb)
 	igb->missed = missed;
 }
 
-/* Counters of octets are two registers; reading the upper one clears both. */
+/*
+ * Counters of octets are two registers, of which the lower is read first. It holds the upper one,
+ * whose read then clears what was read: octets that come between the two are not lost. The place of
+ * the upper register in the statistics has what was held, plus 1; 0: nothing is.
+ */
+static uint32_t read_lower(uint64_t *counter)
+{
+	counter[1] = counter[0] + 1;
+	return (uint32_t)counter[0];
+}
+
+static uint32_t read_upper(uint64_t *counter)
+{
+	uint64_t held = counter[1] ? counter[1] - 1 : counter[0];
+
+	counter[0] -= held;
+	counter[1] = 0;
+	return (uint32_t)(held >> 32);
+}
+
+/* The lower registers of octets. */
 static bool is_long(uint32_t reg)
 {
 	return reg == IGB_GORCL || reg == IGB_GOTCL || reg == IGB_TORL || reg == IGB_TOTL ||
@@ -125,14 +145,12 @@ bool igb_stats_read(struct sim_igb *igb, uint32_t offset, uint32_t *value)
 	counter = &igb->stats[(offset - IGB_STATS) / 4];
 	if (offset == IGB_MPC || offset == IGB_TPR)
 		fetch_missed(igb);
-	if (is_long(offset)) {
-		*value = (uint32_t)*counter;
-	} else if (is_long(offset - 4)) {
-		*value = (uint32_t)(counter[-1] >> 32);
-		counter[-1] = 0;
-	} else {
+	if (is_long(offset))
+		*value = read_lower(counter);
+	else if (is_long(offset - 4))
+		*value = read_upper(counter - 1);
+	else
 		*value = take(counter);
-	}
 	return true;
 }
 
