@@ -127,6 +127,14 @@ class Case(unittest.TestCase):
         process.stdout.close()
         process.stderr.close()
 
+    def interrupt(self, process):
+        """Ends a command in order; returns its output."""
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=LIMIT)
+        self.assertEqual(errors(stderr.decode()), [])
+        self.assertEqual(process.returncode, 0)
+        return stdout
+
     def wait_for_load(self, process):
         """Waits until weir nvme perf, or weir net, runs: it has a second thread then."""
         end = time.monotonic() + LIMIT

@@ -8,6 +8,7 @@ BUILD_PACKAGES=(gcc g++ libc6-dev meson ninja-build pkg-config libnuma-dev libja
 # What the tests need on top.
 # shellcheck disable=SC2034
 CHECK_PACKAGES=(git jq python3 libdpdk-dev libcmocka-dev libbenchmark-dev binutils strace
+  tcpdump iperf3 iputils-ping iproute2 procps
   clang clang-format clang-tidy cppcheck codespell shellcheck pyflakes3 mandoc doxygen)
 
 # missing_packages NAME...: those that are not installed, one a line.
