@@ -38,6 +38,18 @@ if ldd "$root/static" | grep weir; then
 fi
 echo 'the program builds, shared and static'
 
+# DPDK is not in the temporary root: only our own folders are looked for there.
+export PKG_CONFIG_SYSROOT_DIR=
+prefix=$(pkg-config --variable=prefix weir-net)
+read -ra net < <(pkg-config --cflags --libs weir-net | sed -E "s#-([IL])$prefix#-\1$root$prefix#g")
+"${cc[@]}" -Wall docs/examples/l2fwd.c -o "$root/l2fwd" "${net[@]}"
+if RUNTIME_DIRECTORY=$root "$root/l2fwd" --no-pci --no-huge --no-shconf -- 2>"$root/message" ||
+  ! grep -q '^usage: l2fwd' "$root/message"; then
+  cat "$root/message"
+  exit 1
+fi
+echo 'the example with packets of DPDK builds, and starts'
+
 WEIR=$(find "$root" -path '*/bin/weir')
 head -c 1M /dev/urandom >"$root/drive"
 start_sim nvme "$root/nvme" --file "$root/drive"
