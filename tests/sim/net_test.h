@@ -41,6 +41,7 @@ struct net_test {
 	const char *transport;
 	uint64_t delta;
 	bool interrupts;
+	bool is_sim; /* the emulated ports of this project; else QEMU's */
 
 	struct weir_ioas *ioas;
 	struct weir_arena *arena;

@@ -12,6 +12,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "net_test.h"
 
@@ -47,6 +48,7 @@ static bool parse(struct net_test *t, int argc, char **argv)
 		return false;
 	t->port[0].address = argv[optind];
 	t->port[1].address = argv[optind + 1];
+	t->is_sim = !strncmp(argv[optind], "vfio-user:", strlen("vfio-user:"));
 	return true;
 }
 
