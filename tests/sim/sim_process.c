@@ -94,7 +94,9 @@ static int start(struct sim_process *sim, const char *kind, const char *const *o
 	if (!mkdtemp(sim->dir))
 		return complain("mkdtemp", errno);
 	snprintf(sim->address, sizeof(sim->address), "vfio-user:%s/socket", sim->dir);
-	snprintf(sim->peer, sizeof(sim->peer), pair ? "vfio-user:%s/peer" : "", sim->dir);
+	sim->peer[0] = '\0';
+	if (pair)
+		snprintf(sim->peer, sizeof(sim->peer), "vfio-user:%s/peer", sim->dir);
 	if (pipe2(pipe_fds, O_CLOEXEC)) {
 		rc = complain("pipe", errno);
 		remove_dir(sim);

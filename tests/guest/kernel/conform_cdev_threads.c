@@ -204,7 +204,10 @@ static void expect_one_of_two(const char *what)
 /* At the end of a round. */
 static void judge_both(void)
 {
-	if (atomic_exchange(&crew.did_one, false) & atomic_exchange(&crew.did_other, false))
+	const bool one = atomic_exchange(&crew.did_one, false);
+	const bool other = atomic_exchange(&crew.did_other, false);
+
+	if (one && other)
 		atomic_fetch_add(&crew.wrong, 1);
 }
 
