@@ -66,8 +66,8 @@ static void create_queues(struct sim_igb *igb)
 		rx->regs = (void *)(igb->bar + IGB_RX_QUEUES + offset);
 		tx->regs = (void *)(igb->bar + IGB_TX_QUEUES + offset);
 		tx->transmits = true;
+		igb->tx[i].staging = igb->staging + i * DEV_STAGING_BYTES;
 	}
-	igb->staging_owner = IGB_QUEUES;
 }
 
 static int create_server(struct sim_igb *igb, struct weir_error *err)
@@ -117,7 +117,8 @@ int sim_igb_create(const struct sim_igb_options *options, struct sim_cable *cabl
 	error = create_bar(igb, err);
 	if (error)
 		goto fail;
-	igb->staging = malloc(DEV_MAX_HEADERS + DEV_MAX_PAYLOAD);
+	/* What no queue ever writes to is not there. */
+	igb->staging = malloc(IGB_QUEUES * DEV_STAGING_BYTES);
 	if (!igb->staging) {
 		error = weir_error_set(err, -ENOMEM, "no memory for the controller's buffers");
 		goto fail;

@@ -43,6 +43,7 @@
  * of payload. */
 #define DEV_MAX_HEADERS (127u + 511u + 255u)
 #define DEV_MAX_PAYLOAD ((1u << 18) - 1)
+#define DEV_STAGING_BYTES ((size_t)DEV_MAX_HEADERS + DEV_MAX_PAYLOAD)
 
 #define DEV_RSS_BYTES 36u /* two IPv6 addresses and two ports */
 
@@ -100,10 +101,11 @@ struct dev_tx_queue {
 	uint32_t first_command, first_options; /* of the frame's first descriptor */
 	uint32_t bytes; /* of the pieces */
 	bool complete; /* all pieces are there */
-	bool report; /* a context's completion is asked for */
-	/* The frame is cut, and so much of its payload is sent. */
+	/* The frame is cut: it lies in the staging memory, and so much of its payload is sent. */
 	bool cutting;
 	uint32_t sent;
+	uint8_t *staging; /* DEV_STAGING_BYTES */
+	unsigned int burst; /* frames sent in this turn */
 	uint64_t packets, octets;
 } __attribute__((aligned(WEIR_CACHE_PAIR)));
 
@@ -117,8 +119,8 @@ struct sim_igb {
 
 	struct dev_rx_queue rx[IGB_QUEUES];
 	struct dev_tx_queue tx[IGB_QUEUES];
-	uint8_t *staging; /* a frame that is cut: headers and payload */
-	unsigned int staging_owner; /* the queue whose frame that is, or IGB_QUEUES */
+	uint8_t *staging; /* of all queues */
+	unsigned int first_tx; /* the queue that may send first */
 
 	struct sim_igb_options options;
 	uint8_t *bar; /* BAR 0; only the queues' pages are used of it */
@@ -195,10 +197,10 @@ static inline uint32_t igb_slot_after(const struct dev_ring *ring, uint32_t slot
 	return slot < ring->size ? slot : slot - ring->size;
 }
 
-/* transmit.c. Returns how many descriptors were taken. */
+/* transmit.c. Returns how many descriptors were taken and frames sent. */
 unsigned int igb_transmit(struct sim_igb *igb, struct dev_tx_queue *queue);
 /* Forgets the frame at hand. */
-void igb_transmit_forget(struct sim_igb *igb, struct dev_tx_queue *queue);
+void igb_transmit_forget(struct dev_tx_queue *queue);
 
 /* offload.c. The lengths are checked: false, when the frame does not hold what the work needs. */
 bool igb_offload(const struct dev_work *work, uint8_t *frame, uint32_t bytes);

@@ -2,15 +2,24 @@
 /* One turn: what has arrived, what is to be sent, interrupts. */
 #include "igb/device.h"
 
+/* The queue that had the first turn and used it has the last one next time. Otherwise one could
+ * take all the room that the cable has in a turn. */
 static unsigned int transmit_all(struct sim_igb *igb)
 {
+	uint32_t early = igb->tx_enabled & ((1u << igb->first_tx) - 1);
+	uint32_t late = igb->tx_enabled & ~early;
 	unsigned int done = 0;
 
-	for (uint32_t enabled = igb->tx_enabled; enabled; enabled &= enabled - 1) {
-		struct dev_tx_queue *queue = &igb->tx[__builtin_ctz(enabled)];
+	while (late | early) {
+		uint32_t *queues = late ? &late : &early;
+		unsigned int index = (unsigned int)__builtin_ctz(*queues), work = 0;
 
-		if (!queue->ring.failed)
-			done += igb_transmit(igb, queue);
+		*queues &= *queues - 1;
+		if (!igb->tx[index].ring.failed)
+			work = igb_transmit(igb, &igb->tx[index]);
+		if (work && !done)
+			igb->first_tx = (index + 1) % IGB_QUEUES;
+		done += work;
 	}
 	return done;
 }

@@ -62,7 +62,7 @@ static void enable(struct sim_igb *igb, struct dev_ring *ring)
 	if (ring->transmits) {
 		struct dev_tx_queue *queue = container_of(ring, struct dev_tx_queue, ring);
 
-		igb_transmit_forget(igb, queue);
+		igb_transmit_forget(queue);
 		queue->next = head;
 		memset(queue->contexts, 0, sizeof(queue->contexts));
 	} else {
@@ -83,7 +83,7 @@ static void notice(struct sim_igb *igb, struct dev_ring *ring, uint32_t *mask)
 	if (ring->enabled)
 		enable(igb, ring);
 	else if (ring->transmits)
-		igb_transmit_forget(igb, container_of(ring, struct dev_tx_queue, ring));
+		igb_transmit_forget(container_of(ring, struct dev_tx_queue, ring));
 }
 
 void igb_queues_notice(struct sim_igb *igb)
@@ -101,7 +101,7 @@ void igb_queues_reset(struct sim_igb *igb)
 	igb->rx_enabled = igb->tx_enabled = 0;
 	igb->waits = false;
 	for (unsigned int i = 0; i < IGB_QUEUES; i++) {
-		igb_transmit_forget(igb, &igb->tx[i]);
+		igb_transmit_forget(&igb->tx[i]);
 		igb->rx[i].ring.enabled = igb->tx[i].ring.enabled = false;
 		igb->rx[i].packets = igb->rx[i].octets = igb->rx[i].multicasts = 0;
 		igb->tx[i].packets = igb->tx[i].octets = 0;

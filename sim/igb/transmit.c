@@ -4,7 +4,8 @@
  *
  * The pieces of a frame are collected until the one that ends it. Then the frame is gathered
  * straight into the place that the cable has for it; one that is to be cut is gathered beside it
- * first. When the cable has no room, the frame stays where it is, and the queue with it.
+ * first. When the cable has no room, or the queue has sent enough for this turn, the frame stays
+ * where it is, and the queue with it.
  */
 #include <string.h>
 
@@ -50,10 +51,8 @@ static struct dev_work work_of(const struct dev_tx_queue *queue)
 	};
 }
 
-void igb_transmit_forget(struct sim_igb *igb, struct dev_tx_queue *queue)
+void igb_transmit_forget(struct dev_tx_queue *queue)
 {
-	if (igb->staging_owner == queue->ring.index)
-		igb->staging_owner = IGB_QUEUES;
 	queue->nr_pieces = 0;
 	queue->bytes = 0;
 	queue->complete = queue->cutting = false;
@@ -167,6 +166,7 @@ static void send(struct sim_igb *igb, struct dev_tx_queue *queue, const uint8_t 
 {
 	igb_count_sent(igb, queue, frame, bytes);
 	igb->cable->ops->send(igb->cable, bytes, flags);
+	queue->burst++;
 }
 
 /* The driver's own FCS, which may be wrong. */
@@ -244,17 +244,16 @@ static bool check_cut(struct sim_igb *igb, struct dev_tx_queue *queue, const str
 
 static bool stage(struct sim_igb *igb, struct dev_tx_queue *queue, const struct dev_work *work)
 {
-	if (igb->staging_owner != IGB_QUEUES || !check_cut(igb, queue, work) ||
-	    !gather(igb, queue, igb->staging))
+	if (!check_cut(igb, queue, work) || !gather(igb, queue, queue->staging))
 		return false;
-	igb->staging_owner = queue->ring.index;
 	queue->cutting = true;
 	queue->sent = 0;
 	igb_count(igb, IGB_TSCTC, 1);
 	return true;
 }
 
-/* Cuts the frame at hand. false: there is no room for all of it yet, or the queue has failed. */
+/* Cuts the frame at hand. false: not all of it could be sent in this turn, or the queue has failed.
+ */
 static bool send_cut(struct sim_igb *igb, struct dev_tx_queue *queue, const struct dev_work *work)
 {
 	uint32_t headers = work->mac_bytes + work->ip_bytes + work->l4_bytes;
@@ -262,7 +261,7 @@ static bool send_cut(struct sim_igb *igb, struct dev_tx_queue *queue, const stru
 
 	if (!queue->cutting && !stage(igb, queue, work))
 		return false;
-	while (queue->sent < payload) {
+	while (queue->sent < payload && queue->burst < DEV_BURST) {
 		uint32_t left = payload - queue->sent;
 		uint32_t part = left < work->mss ? left : work->mss;
 		uint32_t bytes = headers + part;
@@ -272,8 +271,8 @@ static bool send_cut(struct sim_igb *igb, struct dev_tx_queue *queue, const stru
 		if (!room)
 			return false;
 		frame = room + tag;
-		memcpy(frame, igb->staging, headers);
-		memcpy(frame + headers, igb->staging + headers + queue->sent, part);
+		memcpy(frame, queue->staging, headers);
+		memcpy(frame + headers, queue->staging + headers + queue->sent, part);
 		igb_segment(igb, work, frame, bytes, queue->sent, queue->sent / work->mss,
 			    part == left);
 		if (tag)
@@ -286,7 +285,7 @@ static bool send_cut(struct sim_igb *igb, struct dev_tx_queue *queue, const stru
 		send(igb, queue, frame, bytes, 0);
 		queue->sent += part;
 	}
-	return true;
+	return queue->sent == payload;
 }
 
 /* The frame at hand is sent: its descriptors are the driver's again. Returns whether it asked to be
@@ -303,19 +302,20 @@ static bool finish(struct sim_igb *igb, struct dev_tx_queue *queue)
 		told = true;
 	}
 	queue->ring.head = queue->next;
-	igb_transmit_forget(igb, queue);
+	igb_transmit_forget(queue);
 	return told;
 }
 
 unsigned int igb_transmit(struct sim_igb *igb, struct dev_tx_queue *queue)
 {
 	uint32_t pending = igb_queue_pending(igb, &queue->ring, queue->next);
-	unsigned int taken = 0, frames = 0;
+	unsigned int taken = 0;
 	uint32_t head = queue->ring.head;
 	struct dev_work work;
 	bool told = false;
 
-	while (!queue->ring.failed && frames < DEV_BURST) {
+	queue->burst = 0;
+	while (!queue->ring.failed && queue->burst < DEV_BURST) {
 		if (!queue->complete) {
 			if (!pending || !take(igb, queue))
 				break;
@@ -329,7 +329,6 @@ unsigned int igb_transmit(struct sim_igb *igb, struct dev_tx_queue *queue)
 		if (work.segment ? !send_cut(igb, queue, &work) : !send_whole(igb, queue, &work))
 			break;
 		told |= finish(igb, queue);
-		frames++;
 	}
 	if (head != queue->ring.head) {
 		queue->ring.regs->head = queue->ring.head;
@@ -337,5 +336,5 @@ unsigned int igb_transmit(struct sim_igb *igb, struct dev_tx_queue *queue)
 	}
 	if (told)
 		igb_cause_queue(igb, true, queue->ring.index);
-	return taken + frames;
+	return taken + queue->burst;
 }

@@ -403,6 +403,71 @@ static void test_bad_descriptors(void **state)
 	assert_true(nic_receive(&nics[1], 3, &got));
 }
 
+/* All queues have more to send than the cable has room for: none of them waits for ever. */
+static void test_fairness(void **state)
+{
+	unsigned int received[IGB_QUEUES] = { 0 };
+
+	(void)state;
+	for (unsigned int q = 0; q < IGB_QUEUES; q++) {
+		if (q)
+			nic_tx_queue(&nics[0], q);
+		plain_frame(1500, (uint8_t)q);
+		memcpy(nic_at(&nics[0], NIC_SEND + q * NIC_BUFFER_BYTES), frame, 1500);
+	}
+	for (unsigned int turn = 0; turn < 200; turn++) {
+		for (unsigned int q = 0; q < IGB_QUEUES; q++) {
+			uint32_t head = nic_queue_read(&nics[0], true, q, NIC_REG(head));
+
+			while ((nics[0].tx[q].tail + 1) % NIC_ENTRIES != head)
+				nic_put(&nics[0], q, nic_iova(NIC_SEND + q * NIC_BUFFER_BYTES),
+					NIC_SEND_COMMAND | 1500, 0);
+			nic_ring(&nics[0], q);
+		}
+		/* As many as one queue sends in a turn. */
+		nic_fill(&nics[1], 0,
+			 (NIC_ENTRIES - 1 - (nics[1].rx[0].tail - nics[1].rx[0].next)) %
+				 NIC_ENTRIES);
+		sim_server_turn(nics[0].client.server);
+		sim_server_turn(nics[1].client.server);
+		while (nic_receive(&nics[1], 0, &got))
+			received[got.data[100]]++;
+	}
+	for (unsigned int q = 0; q < IGB_QUEUES; q++)
+		assert_true(received[q] >= 200);
+}
+
+/* A frame that is cut into many does not hold up the others, nor the rest of the device. */
+static void test_long_cuts(void **state)
+{
+	const uint32_t headers = 54, payload = 5000;
+
+	(void)state;
+	/* What is sent is gone, so there is always room. */
+	nic_write(&nics[1], IGB_RCTL, 0);
+	nic_tx_queue(&nics[0], 1);
+	memset(nic_at(&nics[0], NIC_SEND), 0, headers + payload);
+	for (unsigned int q = 0; q < 2; q++) {
+		nic_context(&nics[0], q, 0, 20 | 14u << 9,
+			    IGB_CONTEXT_IPV4 | IGB_L4_TCP << IGB_CONTEXT_L4_SHIFT,
+			    20u << 8 | 1u << 16);
+		for (unsigned int i = 0; i < 4; i++)
+			nic_put(&nics[0], q, nic_iova(NIC_SEND),
+				NIC_SEND_COMMAND | IGB_TX_TSE | (headers + payload),
+				payload << IGB_TX_PAYLOAD_SHIFT);
+		nic_ring(&nics[0], q);
+	}
+	sim_server_turn(nics[0].client.server);
+	for (unsigned int q = 0; q < 2; q++)
+		assert_int_equal(nic_read(&nics[0], IGB_QUEUE_STATS + q * IGB_QUEUE_STATS_STRIDE +
+							    IGB_PQGPTC),
+				 64 * (1 + q));
+	nic_turn(&nics[0]);
+	assert_int_equal(nic_read(&nics[0], IGB_GPTC), 2 * 4 * payload);
+	assert_int_equal(nic_read(&nics[0], IGB_TSCTC), 2 * 4);
+	assert_int_equal(nic_queue_read(&nics[0], true, 1, NIC_REG(head)), 5);
+}
+
 /* A frame that never ends: the queue stops when it has more pieces than any frame. */
 static void test_endless_frame(void **state)
 {
@@ -522,6 +587,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_drop, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_queues, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_descriptors, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_fairness, setup_lossless, teardown),
+		cmocka_unit_test_setup_teardown(test_long_cuts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_endless_frame, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_tail, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unmap, setup, teardown),
