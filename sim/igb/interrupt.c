@@ -77,8 +77,10 @@ static void send_vector(struct sim_igb *igb, unsigned int vector, uint32_t bits)
 
 void igb_interrupts_send(struct sim_igb *igb)
 {
-	/* The bit of all other causes needs no mask of its own but IMS. */
-	uint32_t due = igb->eicr & (per_vector(igb) ? igb->eims : igb->eims | IGB_EICR_OTHER);
+	/* The bit of all other causes needs no mask of its own but IMS. It is left over when the
+	 * mode was changed, and no vector then. */
+	uint32_t due = igb->eicr & (per_vector(igb) ? igb->eims & IGB_EICR_VECTORS
+						    : igb->eims | IGB_EICR_OTHER);
 
 	igb->sent &= due;
 	due &= ~igb->sent;
