@@ -37,8 +37,9 @@ static void enable_rx(struct sim_igb *igb, struct dev_rx_queue *queue)
 	queue->threshold = (srrctl >> IGB_SRRCTL_RDMTS_SHIFT & IGB_SRRCTL_RDMTS_MASK) * 16;
 	if (queue->type > IGB_DESC_SPLIT_ALWAYS)
 		igb_queue_fail(igb, &queue->ring, "descriptor type", queue->type);
-	else if (queue->type >= IGB_DESC_SPLIT && !queue->header_bytes)
-		igb_queue_fail(igb, &queue->ring, "header buffers of size", 0);
+	else if (queue->type >= IGB_DESC_SPLIT &&
+		 (!queue->header_bytes || queue->header_bytes > IGB_RX_HEADER_MASK))
+		igb_queue_fail(igb, &queue->ring, "header buffers of size", queue->header_bytes);
 }
 
 static void enable(struct sim_igb *igb, struct dev_ring *ring)

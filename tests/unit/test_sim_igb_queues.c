@@ -321,6 +321,7 @@ static void test_bad_queues(void **state)
 		{ false, NIC_REG(head), NIC_ENTRIES },
 		{ false, NIC_REG(srrctl), 2 | 6u << IGB_SRRCTL_TYPE_SHIFT },
 		{ false, NIC_REG(srrctl), 2 | 5u << IGB_SRRCTL_TYPE_SHIFT },
+		{ false, NIC_REG(srrctl), 2 | 16u << 8 | 5u << IGB_SRRCTL_TYPE_SHIFT },
 		{ true, NIC_REG(bytes), 0x80080 },
 		{ true, NIC_REG(head), 0xffffffff },
 		{ true, NIC_REG(base_high), 0xffffffff },
