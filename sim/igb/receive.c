@@ -55,13 +55,16 @@ static bool check_length(struct sim_igb *igb, const struct cable_frame *frame)
 /* Whether a frame is wanted. It is counted for what it is. */
 static bool admit(struct sim_igb *igb, const struct cable_frame *frame)
 {
+	bool bad = frame->flags & CABLE_BAD_FCS;
+
 	igb_count(igb, IGB_TPR, 1);
 	igb_count(igb, IGB_TORL, frame->bytes + IGB_FCS_BYTES);
-	if (frame->flags & CABLE_BAD_FCS)
-		igb_count(igb, IGB_CRCERRS, 1);
-	if (!igb_filter(igb, frame->data, frame->bytes) || !check_length(igb, frame))
+	if (!igb_filter(igb, frame->data, frame->bytes))
 		return false;
-	return !(frame->flags & CABLE_BAD_FCS) || *igb_reg(igb, IGB_RCTL) & IGB_RCTL_SBP;
+	/* Short ones are fragments and nothing else. */
+	if (bad && frame->bytes >= IGB_MIN_FRAME)
+		igb_count(igb, IGB_CRCERRS, 1);
+	return check_length(igb, frame) && (!bad || *igb_reg(igb, IGB_RCTL) & IGB_RCTL_SBP);
 }
 
 /* Bits of PSRTYPE: which headers are split off. */

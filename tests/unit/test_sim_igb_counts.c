@@ -387,6 +387,39 @@ static void test_statistics(void **state)
 	assert_int_equal(nic_read(&nics[1], IGB_GPRC), 0);
 }
 
+/* Sends the frame with an FCS that is wrong. */
+static void send_bad(uint32_t bytes)
+{
+	memcpy(nic_at(&nics[0], NIC_SEND), frame, bytes);
+	memset(nic_at(&nics[0], NIC_SEND + bytes), 0, 4);
+	nic_put(&nics[0], 0, nic_iova(NIC_SEND), (NIC_SEND_COMMAND & ~IGB_TX_IFCS) | (bytes + 4),
+		0);
+	nic_ring(&nics[0], 0);
+	nic_turn(&nics[0]);
+}
+
+/* Only frames that pass the filter, of 64 bytes and more, are CRC errors. */
+static void test_crc_errors(void **state)
+{
+	(void)state;
+	nic_write(&nics[0], IGB_TCTL, IGB_TCTL_EN);
+	send_bad(plain_frame(60));
+	assert_int_equal(nic_read(&nics[1], IGB_CRCERRS), 1);
+	send_bad(plain_frame(59));
+	assert_int_equal(nic_read(&nics[1], IGB_CRCERRS), 0);
+	assert_int_equal(nic_read(&nics[1], IGB_RFC), 1);
+	assert_int_equal(nic_read(&nics[1], IGB_RLEC), 1);
+	plain_frame(60);
+	frame[5] ^= 0x40;
+	send_bad(60);
+	assert_int_equal(nic_read(&nics[1], IGB_CRCERRS), 0);
+	send_bad(plain_frame(1600));
+	assert_int_equal(nic_read(&nics[1], IGB_CRCERRS), 1);
+	assert_int_equal(nic_read(&nics[1], IGB_RJC), 1);
+	assert_int_equal(nic_read(&nics[1], IGB_GPRC), 0);
+	assert_int_equal(nic_read(&nics[1], IGB_TPR), 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -405,6 +438,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_threshold, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_filters, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_statistics, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_crc_errors, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("sim_igb_counts", tests, NULL, NULL);
