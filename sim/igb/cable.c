@@ -75,12 +75,16 @@ void cable_buffer_add(struct cable_buffer *buffer, uint32_t bytes, uint32_t flag
 			      memory_order_release);
 }
 
-bool cable_buffer_miss(struct cable_buffer *buffer, bool lossless)
+bool cable_buffer_misses(const struct cable_buffer *buffer, bool lossless)
 {
-	if (lossless || !atomic_load_explicit(&buffer->consumer.starved, memory_order_relaxed))
-		return false;
+	return !lossless && atomic_load_explicit(&buffer->consumer.starved, memory_order_relaxed);
+}
+
+void cable_buffer_miss(struct cable_buffer *buffer, uint32_t bytes)
+{
 	atomic_fetch_add_explicit(&buffer->producer.missed, 1, memory_order_relaxed);
-	return true;
+	atomic_fetch_add_explicit(&buffer->producer.missed_octets, bytes + IGB_FCS_BYTES,
+				  memory_order_relaxed);
 }
 
 bool cable_buffer_first(struct cable_buffer *buffer, struct cable_frame *frame)

@@ -35,7 +35,7 @@ struct cable_buffer {
 		_Atomic uint64_t position;
 		uint64_t consumer; /* what its position was */
 		uint32_t skip; /* in front of the room at hand */
-		_Atomic uint64_t missed; /* frames that there was no room for */
+		_Atomic uint64_t missed, missed_octets; /* frames that there was no room for */
 	} producer __attribute__((aligned(WEIR_CACHE_PAIR)));
 	struct {
 		_Atomic uint64_t position;
@@ -75,9 +75,11 @@ struct cable_buffer *cable_buffer_create(void);
 uint8_t *cable_buffer_room(struct cable_buffer *buffer, uint32_t bytes);
 void cable_buffer_add(struct cable_buffer *buffer, uint32_t bytes, uint32_t flags);
 
-/* Producer: the frame at hand has no room. Whether it is missed, and counts it; false: the
- * consumer only needs a turn. */
-bool cable_buffer_miss(struct cable_buffer *buffer, bool lossless);
+/* Producer: there is no room. Whether the frame is missed; false: the consumer only needs a turn.
+ */
+bool cable_buffer_misses(const struct cable_buffer *buffer, bool lossless);
+/* Producer: counts a frame that is missed, of so many bytes without the FCS. */
+void cable_buffer_miss(struct cable_buffer *buffer, uint32_t bytes);
 
 /* Consumer: the first frame, which stays until cable_buffer_drop(). false: there is none. */
 bool cable_buffer_first(struct cable_buffer *buffer, struct cable_frame *frame);

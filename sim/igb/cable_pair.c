@@ -16,7 +16,8 @@ struct pair_end {
 	struct pair *pair;
 	struct pair_end *other;
 	atomic_bool gone;
-	bool discards; /* the last room is not in a buffer */
+	bool discards; /* the last room is not in a buffer, */
+	bool misses; /* since there is none */
 	uint8_t nowhere[CABLE_MAX_FRAME];
 };
 
@@ -39,10 +40,12 @@ static uint8_t *pair_room(struct sim_cable *cable, uint32_t bytes)
 	uint8_t *room = NULL;
 
 	end->discards = !atomic_load_explicit(&buffer->consumer.listens, memory_order_relaxed);
+	end->misses = false;
 	if (!end->discards) {
 		room = cable_buffer_room(buffer, bytes);
 		if (!room)
-			end->discards = cable_buffer_miss(buffer, end->pair->lossless);
+			end->misses = cable_buffer_misses(buffer, end->pair->lossless);
+		end->discards = end->misses;
 	}
 	return end->discards ? end->nowhere : room;
 }
@@ -53,6 +56,8 @@ static void pair_send(struct sim_cable *cable, uint32_t bytes, uint32_t flags)
 
 	if (!end->discards)
 		cable_buffer_add(end->other->cable.buffer, bytes, flags);
+	else if (end->misses)
+		cable_buffer_miss(end->other->cable.buffer, bytes);
 }
 
 static bool pair_signal(struct sim_cable *cable)

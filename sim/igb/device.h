@@ -137,7 +137,7 @@ struct sim_igb {
 
 	/* Statistics, by the place of their register. */
 	uint64_t stats[(IGB_STATS_END - IGB_STATS) / 4];
-	uint64_t missed; /* of the cable's count: what was added to MPC */
+	uint64_t missed, missed_octets; /* of the cable's counts: what was added to MPC and TOR */
 
 	/* Faults. */
 	bool faulty; /* there are some */

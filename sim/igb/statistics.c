@@ -97,13 +97,17 @@ static bool read_queue(struct sim_igb *igb, uint32_t inside, uint32_t *value)
 	}
 }
 
-/* What the far end of the cable found no room for. */
+/* What the far end of the cable found no room for. It is part of all that came. */
 static void fetch_missed(struct sim_igb *igb)
 {
 	uint64_t missed = atomic_load_explicit(&igb->buffer->producer.missed, memory_order_relaxed);
+	uint64_t octets = atomic_load_explicit(&igb->buffer->producer.missed_octets,
+					       memory_order_relaxed);
 
 	igb_count(igb, IGB_MPC, missed - igb->missed);
 	igb_count(igb, IGB_TPR, missed - igb->missed);
+	igb_count(igb, IGB_TORL, octets - igb->missed_octets);
+	igb->missed_octets = octets;
 	igb->missed = missed;
 }
 
@@ -143,7 +147,7 @@ bool igb_stats_read(struct sim_igb *igb, uint32_t offset, uint32_t *value)
 	if (offset < IGB_STATS || offset >= IGB_STATS_END)
 		return false;
 	counter = &igb->stats[(offset - IGB_STATS) / 4];
-	if (offset == IGB_MPC || offset == IGB_TPR)
+	if (offset == IGB_MPC || offset == IGB_TPR || offset == IGB_TORL)
 		fetch_missed(igb);
 	if (is_long(offset))
 		*value = read_lower(counter);
@@ -158,4 +162,6 @@ void igb_stats_reset(struct sim_igb *igb)
 {
 	memset(igb->stats, 0, sizeof(igb->stats));
 	igb->missed = atomic_load_explicit(&igb->buffer->producer.missed, memory_order_relaxed);
+	igb->missed_octets = atomic_load_explicit(&igb->buffer->producer.missed_octets,
+						  memory_order_relaxed);
 }

@@ -234,6 +234,11 @@ static void test_overflow(void **state)
 	assert_int_equal(nic_read(&nics[1], IGB_MPC), 400 - 10 - fit);
 	assert_int_equal(nic_read(&nics[1], IGB_MPC), 0);
 	assert_int_equal(nic_read(&nics[1], IGB_GPRC), 10);
+	/* What is never sent is not missed. */
+	nic_put(&nics[0], 0, UINT64_MAX - 4095, NIC_SEND_COMMAND | bytes, 0);
+	nic_ring(&nics[0], 0);
+	nic_turn(&nics[0]);
+	assert_int_equal(nic_read(&nics[1], IGB_MPC), 0);
 	for (unsigned int i = 0; i < 20; i++) {
 		while (nic_receive(&nics[1], 0, &got))
 			assert_int_equal(got.data[100], (uint8_t)received++);
@@ -243,6 +248,7 @@ static void test_overflow(void **state)
 	assert_int_equal(received, 10 + fit);
 	assert_int_equal(nic_read(&nics[1], IGB_GPRC), fit);
 	assert_int_equal(nic_read(&nics[1], IGB_TPR), 400);
+	assert_int_equal(nic_read(&nics[1], IGB_TORL), 400 * (bytes + 4));
 }
 
 /* Who sends waits, and nothing is lost. */
