@@ -180,11 +180,9 @@ static bool write_frame(struct sim_igb *igb, struct dev_rx_queue *queue,
 /* The frame has to wait: says so once. */
 static void wait(struct sim_igb *igb)
 {
-	if (!igb->waits) {
+	if (!igb->waits)
 		igb_count(igb, IGB_RNBC, 1);
-		igb->waits = true;
-	}
-	atomic_store_explicit(&igb->buffer->consumer.starved, true, memory_order_relaxed);
+	igb->waits = true;
 }
 
 static void drop(struct dev_rx_queue *queue)
@@ -281,7 +279,9 @@ unsigned int igb_receive(struct sim_igb *igb)
 		cable_buffer_drop(igb->buffer, &frame);
 		taken++;
 	}
-	if (taken)
+	/* It may also be left over from a time without bus mastering. */
+	if (atomic_load_explicit(&igb->buffer->consumer.starved, memory_order_relaxed) !=
+	    igb->waits)
 		atomic_store_explicit(&igb->buffer->consumer.starved, igb->waits,
 				      memory_order_relaxed);
 	for (; touched; touched &= touched - 1) {
