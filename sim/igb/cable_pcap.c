@@ -87,12 +87,19 @@ static void end_input(struct pcap_cable *pcap, const char *why, uint32_t bytes)
 static bool next_record(struct pcap_cable *pcap)
 {
 	struct pcap_record *record = &pcap->record;
+	size_t got;
 
 	if (pcap->pending)
 		return true;
 	if (!pcap->in)
 		return false;
-	if (fread(record, sizeof(*record), 1, pcap->in) != 1) {
+	got = fread(record, 1, sizeof(*record), pcap->in);
+	if (got != sizeof(*record)) {
+		if (got || ferror(pcap->in))
+			weir_log_write(&pcap->cable.log, WEIR_LOG_WARN,
+				       "igb: the frames to play end after %zu bytes of a header of "
+				       "%zu",
+				       got, sizeof(*record));
 		end_input(pcap, NULL, 0);
 		return false;
 	}
@@ -137,8 +144,10 @@ static void pcap_destroy(struct sim_cable *cable)
 
 	if (pcap->in)
 		fclose(pcap->in);
-	if (pcap->out)
-		fclose(pcap->out);
+	/* What was written last may show only now that it has no place. */
+	if (pcap->out && fclose(pcap->out))
+		weir_log_write(&cable->log, WEIR_LOG_ERROR,
+			       "igb: the record of frames is not complete: %s", strerror(errno));
 	free(cable->buffer);
 	free(pcap);
 }

@@ -6,9 +6,11 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -260,6 +262,44 @@ static void test_pcap(void **state)
 	assert_int_equal(fd_count(), fds);
 }
 
+static void keep_line(void *ctx, enum weir_log_level level, const char *text)
+{
+	(void)level;
+	snprintf(ctx, 200, "%s", text);
+}
+
+/* A disk that is full, which may show only when the file is closed. */
+static void test_full_disk(void **state)
+{
+	char path[] = "/tmp/weir-test-igb-XXXXXX", line[200];
+	struct sim_igb_options options = { .server.log = { keep_line, line, WEIR_LOG_WARN } };
+	struct sim_cable *cable;
+	struct rlimit before, limit;
+
+	(void)state;
+	close(mkstemp(path));
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	limit = before;
+	limit.rlim_cur = 100;
+	signal(SIGXFSZ, SIG_IGN);
+	for (unsigned int frames = 1; frames < 100; frames += 98) {
+		line[0] = '\0';
+		assert_int_equal(sim_cable_pcap(NULL, path, &cable, NULL), 0);
+		nic_open(&nics[0], &options, cable);
+		nic_up(&nics[0]);
+		/* What a test says may go to a file, too. */
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+		for (unsigned int i = 0; i < frames; i++)
+			send_one();
+		nic_close(&nics[0]);
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+		assert_non_null(strstr(line, frames == 1 ? "the record of frames is not complete"
+							 : "the record of frames ends"));
+	}
+	signal(SIGXFSZ, SIG_DFL);
+	unlink(path);
+}
+
 /* A record that is too long, and one that is cut off, end the play; swapped bytes do not. */
 static void test_pcap_records(void **state)
 {
@@ -273,8 +313,15 @@ static void test_pcap_records(void **state)
 	uint8_t file[24 + 2 * (16 + 70)];
 
 	(void)state;
-	for (unsigned int bad = 0; bad < 3; bad++) {
-		size_t bytes = bad == 1 ? sizeof(file) - 1 : sizeof(file);
+	for (unsigned int bad = 0; bad < 4; bad++) {
+		static const char *const said[] = { "", "which is not all there",
+						    "which no cable carries",
+						    "after 9 bytes of a header of 16" };
+		size_t bytes = bad == 1 ? sizeof(file) - 1 : bad == 3 ? 24 + 86 + 9 : sizeof(file);
+		char line[200] = "";
+		struct sim_igb_options options = {
+			.server.log = { keep_line, line, WEIR_LOG_WARN },
+		};
 
 		memcpy(file, swapped, 24);
 		memset(file + 24, 0xff, sizeof(file) - 24); /* to all */
@@ -285,13 +332,14 @@ static void test_pcap_records(void **state)
 		assert_int_equal(ftruncate(fd, 0), 0);
 		assert_int_equal(pwrite(fd, file, bytes, 0), bytes);
 		assert_int_equal(sim_cable_pcap(path, NULL, &cable, NULL), 0);
-		nic_open(&nics[0], NULL, cable);
+		nic_open(&nics[0], &options, cable);
 		nic_up(&nics[0]);
 		nic_fill(&nics[0], 0, 5);
 		nic_turn(&nics[0]);
 		assert_true(nic_receive(&nics[0], 0, &got));
 		assert_int_equal(got.bytes, 70);
 		assert_int_equal(nic_receive(&nics[0], 0, &got), !bad);
+		assert_true(strstr(line, said[bad]) && !line[0] == !bad);
 		nic_close(&nics[0]);
 	}
 	close(fd);
@@ -310,6 +358,7 @@ int main(void)
 		cmocka_unit_test(test_stuck),
 		cmocka_unit_test(test_unplug),
 		cmocka_unit_test(test_pcap),
+		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_pcap_records),
 	};
 
