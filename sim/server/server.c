@@ -379,13 +379,22 @@ static void wait_for_any(struct sim_server *const servers[], unsigned int nr, ui
 		wait_for_sockets(servers, nr, wait_ns);
 }
 
-static bool any_stopped(struct sim_server *const servers[], unsigned int nr)
+bool server_stopping(const struct sim_server *server)
 {
-	bool stopped = false;
+	bool stopping = atomic_load_explicit(&server->stop, memory_order_relaxed);
 
-	for (unsigned int i = 0; i < nr; i++)
-		stopped |= atomic_load_explicit(&servers[i]->stop, memory_order_relaxed);
-	return stopped;
+	for (unsigned int i = 0; i < server->nr_together; i++)
+		stopping |= atomic_load_explicit(&server->together[i]->stop, memory_order_relaxed);
+	return stopping;
+}
+
+static void set_together(struct sim_server *const servers[], unsigned int nr,
+			 struct sim_server *const together[], unsigned int nr_together)
+{
+	for (unsigned int i = 0; i < nr; i++) {
+		servers[i]->together = together;
+		servers[i]->nr_together = nr_together;
+	}
 }
 
 int sim_servers_run(struct sim_server *const servers[], unsigned int nr, struct weir_error *err)
@@ -400,10 +409,12 @@ int sim_servers_run(struct sim_server *const servers[], unsigned int nr, struct 
 			return weir_error_set(err, -EINVAL, "%s: the server listens nowhere",
 					      servers[i]->ops->name);
 	}
-	while (!any_stopped(servers, nr)) {
+	set_together(servers, nr, servers, nr);
+	while (!server_stopping(servers[0])) {
 		wait_for_any(servers, nr, wait_ns);
 		wait_ns = take_turns(servers, nr);
 	}
+	set_together(servers, nr, NULL, 0);
 	return 0;
 }
 

@@ -90,6 +90,9 @@ struct sim_server {
 	struct sim_server_options options;
 
 	atomic_bool stop, unplugged;
+	/* Those that run in this thread, itself among them, while they run. */
+	struct sim_server *const *together;
+	unsigned int nr_together;
 	bool in_turn;
 	uint64_t idle_since; /* ns; 0: busy */
 	bool resting; /* idle for so long that others may have the core */
@@ -102,6 +105,9 @@ struct sim_server {
 	struct listener listener;
 	struct turned_away turned_away[MAX_TURNED_AWAY];
 };
+
+/* Whether it, or one that runs together with it, was stopped. */
+bool server_stopping(const struct sim_server *server);
 
 /* Function level reset. */
 void server_reset(struct sim_server *server);

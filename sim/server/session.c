@@ -348,7 +348,7 @@ int session_dma(struct sim_server *server, uint64_t iova, uint8_t *data, uint32_
 	int rc;
 
 	/* A slow client must not keep a stopped server from ending. */
-	if (session->broken || !session->wire || atomic_load(&server->stop))
+	if (session->broken || !session->wire || server_stopping(server))
 		return -EIO;
 	session->attention = true;
 	rc = wire_send(session->wire, &header, parts, write ? 2 : 1, NULL, 0, CLIENT_TIMEOUT_MS,

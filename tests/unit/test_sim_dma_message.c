@@ -351,6 +351,43 @@ static void test_stopped_server_does_not_ask(void **state)
 	assert_int_equal(reads, 0);
 }
 
+static struct sim_model other;
+
+static void pump_and_stop_other(void *ctx)
+{
+	client_pump(ctx);
+	sim_server_stop(other.server);
+}
+
+static int read_twice(struct sim_model *model)
+{
+	int rc = read_pages(model);
+
+	return rc ? rc : read_pages(model);
+}
+
+/* Nor does one that runs together with another, when that is stopped. */
+static void test_stopped_together(void **state)
+{
+	struct sim_server *servers[2] = { NULL, fixture.model.server };
+	struct sim_client client;
+
+	(void)state;
+	assert_int_equal(sim_model_create(&other, NULL), 0);
+	servers[0] = other.server;
+	assert_int_equal(sim_client_open(&client, other.server), 0);
+	assert_int_equal(map(PAGE, 2 * PAGE, 0, RW, -1), 0);
+	model_does = read_twice;
+	client_does = pump_and_stop_other;
+	fixture.model.poll_result = 1;
+	fixture.model.on_poll = with_pump;
+	assert_int_equal(sim_servers_run(servers, 2, NULL), 0);
+	assert_int_equal(fixture.model.poll_result, -EIO);
+	assert_int_equal(reads, 1);
+	sim_client_close(&client);
+	sim_model_destroy(&other);
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -365,6 +402,7 @@ int main(void)
 		TEST(test_commands_between),
 		TEST(test_floods),
 		TEST(test_stopped_server_does_not_ask),
+		TEST(test_stopped_together),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
