@@ -19,9 +19,11 @@
 /* About how long the model is polled between two looks at the sockets, at most. A look takes about
  * half of a microsecond. How many polls that makes is found out on the way, since reading the clock
  * after each would cost more than a poll: they begin with one after each message, for a client that
- * goes on talking, and double. */
+ * goes on talking, and double. That was found out with less to do, it may be: so after so much work
+ * the clock is read. */
 #define LOOK_NS UINT64_C(100000)
 #define MAX_POLLS 32768u
+#define CLOCK_WORK 64u
 
 #define DEFAULT_SPIN_US 50u
 #define MIN_SLEEP_NS UINT64_C(50000)
@@ -272,6 +274,15 @@ static void adjust_polls(struct sim_server *server, uint64_t took)
 		server->polls *= 2;
 }
 
+/* Whether polls that found work took long. `seen`: the work when the clock was read last. */
+static bool took_long(uint64_t start, unsigned int work, unsigned int *seen)
+{
+	if (likely(work - *seen < CLOCK_WORK))
+		return false;
+	*seen = work;
+	return weir_now_ns() - start > LOOK_NS;
+}
+
 static unsigned int poll_model(struct sim_server *server)
 {
 	unsigned int (*poll_once)(void *) = server->ops->poll;
@@ -279,11 +290,11 @@ static unsigned int poll_model(struct sim_server *server)
 	void *model = server->model;
 	unsigned int polls = server->resting ? 1 : server->polls;
 	uint64_t start = weir_now_ns();
-	unsigned int work = 0;
+	unsigned int work = 0, seen = 0;
 
 	do {
 		work += poll_once(model);
-	} while (--polls && !*attention);
+	} while (--polls && !*attention && !took_long(start, work, &seen));
 	adjust_polls(server, weir_now_ns() - start);
 	return work;
 }
@@ -292,7 +303,7 @@ static unsigned int poll_model(struct sim_server *server)
 static void poll_models(struct sim_server *const servers[], unsigned int nr, unsigned int *work)
 {
 	uint64_t start = weir_now_ns(), took;
-	unsigned int polls = MAX_POLLS;
+	unsigned int polls = MAX_POLLS, all = 0, seen = 0;
 	bool resting = true, attention = false;
 
 	for (unsigned int i = 0; i < nr; i++) {
@@ -306,11 +317,15 @@ static void poll_models(struct sim_server *const servers[], unsigned int nr, uns
 		polls = 1;
 	do {
 		for (unsigned int i = 0; i < nr; i++) {
+			unsigned int done = 0;
+
 			if (servers[i]->session.agreed)
-				work[i] += servers[i]->ops->poll(servers[i]->model);
+				done = servers[i]->ops->poll(servers[i]->model);
+			work[i] += done;
+			all += done;
 			attention |= servers[i]->session.attention;
 		}
-	} while (--polls && !attention);
+	} while (--polls && !attention && !took_long(start, all, &seen));
 	took = weir_now_ns() - start;
 	for (unsigned int i = 0; i < nr; i++)
 		adjust_polls(servers[i], took);

@@ -472,6 +472,43 @@ static void test_idle_server_sleeps(void **state)
 	sim_client_close(&client);
 }
 
+static int work_slowly(struct sim_model *model)
+{
+	usleep(1000);
+	model->on_poll = work_slowly;
+	sim_server_stop(model->server);
+	return 0;
+}
+
+/* Polls that took no time when there was nothing to do: when there is, messages and the stop are
+ * looked at nevertheless. Alone, and together with another. */
+static void test_slow_polls(void **state)
+{
+	struct sim_client client, in_memory;
+	struct sim_server *servers[2];
+	struct sim_model other;
+
+	(void)state;
+	for (unsigned int nr = 1; nr <= 2; nr++) {
+		assert_int_equal(setup_listening(NULL), 0);
+		assert_int_equal(sim_model_create(&other, NULL), 0);
+		assert_int_equal(sim_client_open(&in_memory, other.server), 0);
+		open_client(&client);
+		assert_int_equal(sim_client_hello(&client, NULL), 0);
+		servers[0] = fixture.model.server;
+		servers[1] = other.server;
+		fixture.model.polls = 0;
+		fixture.model.on_poll = work_slowly;
+		servers[0]->polls = servers[1]->polls = 4096;
+		assert_int_equal(sim_servers_run(servers, nr, NULL), 0);
+		assert_true(fixture.model.polls > 0 && fixture.model.polls < 100);
+		sim_client_close(&in_memory);
+		sim_client_close(&client);
+		sim_model_destroy(&other);
+		assert_int_equal(teardown(NULL), 0);
+	}
+}
+
 static void test_run_without_anything_to_serve(void **state)
 {
 	(void)state;
@@ -501,6 +538,7 @@ int main(void)
 		cmocka_unit_test(test_faults),
 		LISTENING(test_run_and_stop),
 		LISTENING(test_idle_server_sleeps),
+		cmocka_unit_test(test_slow_polls),
 		TEST(test_run_without_anything_to_serve),
 	};
 
