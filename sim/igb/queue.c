@@ -76,7 +76,8 @@ static void notice(struct sim_igb *igb, struct dev_ring *ring, uint32_t *mask)
 	uint32_t control = ring->regs->control;
 
 	if (unlikely(control & IGB_DCTL_FLUSH))
-		ring->regs->control = control & ~IGB_DCTL_FLUSH;
+		/* The client may write it meanwhile, where it is mapped. */
+		__atomic_fetch_and(&ring->regs->control, ~IGB_DCTL_FLUSH, __ATOMIC_RELAXED);
 	if (likely(ring->enabled == !!(control & IGB_DCTL_ENABLE)))
 		return;
 	ring->enabled = !ring->enabled;
