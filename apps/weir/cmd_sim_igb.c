@@ -122,7 +122,7 @@ static int serve(const struct sim_igb_config *config, const struct sim_igb_optio
 		settings.port++;
 	}
 	if (!rc)
-		rc = sim_serve_together(servers, sockets, nr, config->cpu, err);
+		rc = sim_serve_several(servers, sockets, nr, config->no_mmap_dma, config->cpu, err);
 	for (unsigned int i = 0; i < 2; i++) {
 		sim_igb_destroy(controllers[i]);
 		sim_cable_destroy(cables[i]);

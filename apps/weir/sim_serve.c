@@ -2,7 +2,9 @@
 #include "sim_serve.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli.h"
 #include "fail.h"
@@ -28,8 +30,52 @@ static void stop_server(void *ctx)
 	sim_server_stop(ctx);
 }
 
-int sim_serve_together(struct sim_server *const servers[], const char *const sockets[],
-		       unsigned int nr, uint64_t cpu, struct weir_error *err)
+/* A server in a thread of its own. */
+struct apart {
+	pthread_t thread;
+	struct sim_server *server, *first;
+	struct weir_error err;
+	int rc;
+};
+
+static void *run_one(void *arg)
+{
+	struct apart *apart = arg;
+
+	apart->rc = sim_server_run(apart->server, &apart->err);
+	/* None goes on without the others. */
+	sim_server_stop(apart->first);
+	return NULL;
+}
+
+/* The first of them in this thread. */
+static int run_apart(struct sim_server *const servers[], unsigned int nr, struct weir_error *err)
+{
+	struct apart others[SIM_MAX_TOGETHER] = { 0 };
+	unsigned int started = 1;
+	int rc = 0;
+
+	for (; started < nr; started++) {
+		struct apart *apart = &others[started];
+
+		*apart = (struct apart){ .server = servers[started], .first = servers[0] };
+		rc = pthread_create(&apart->thread, NULL, run_one, apart);
+		if (rc)
+			break;
+	}
+	rc = rc ? fail(err, -rc, "no thread for a server: %s", strerror(rc))
+		: sim_server_run(servers[0], err);
+	while (--started) {
+		sim_server_stop(servers[started]);
+		pthread_join(others[started].thread, NULL);
+		if (!rc && others[started].rc)
+			rc = fail(err, others[started].rc, "%s", others[started].err.text);
+	}
+	return rc;
+}
+
+int sim_serve_several(struct sim_server *const servers[], const char *const sockets[],
+		      unsigned int nr, bool apart, uint64_t cpu, struct weir_error *err)
 {
 	int rc;
 
@@ -44,10 +90,10 @@ int sim_serve_together(struct sim_server *const servers[], const char *const soc
 		printf("ready: vfio-user:%s\n", sockets[i]);
 	if (fflush(stdout))
 		return fail(err, -EIO, "cannot write to standard output");
-	return sim_servers_run(servers, nr, err);
+	return apart ? run_apart(servers, nr, err) : sim_servers_run(servers, nr, err);
 }
 
 int sim_serve(struct sim_server *server, const char *socket, uint64_t cpu, struct weir_error *err)
 {
-	return sim_serve_together(&server, &socket, 1, cpu, err);
+	return sim_serve_several(&server, &socket, 1, false, cpu, err);
 }

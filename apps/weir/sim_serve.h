@@ -5,6 +5,7 @@
 #define WEIR_APPS_SIM_SERVE_H
 
 #include <sched.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <weir/error.h>
 
@@ -39,8 +40,10 @@
  * SIM_NO_CPU, or where the thread is pinned to. */
 int sim_serve(struct sim_server *server, const char *socket, uint64_t cpu, struct weir_error *err);
 
-/* The same for several servers, each with its socket, in one thread. */
-int sim_serve_together(struct sim_server *const servers[], const char *const sockets[],
-		       unsigned int nr, uint64_t cpu, struct weir_error *err);
+/* The same for several servers, each with its socket: in one thread, or apart, each in one of its
+ * own. Those that reach memory by message have to be apart: while one waits for the client's answer
+ * the client may wait for another's. */
+int sim_serve_several(struct sim_server *const servers[], const char *const sockets[],
+		      unsigned int nr, bool apart, uint64_t cpu, struct weir_error *err);
 
 #endif

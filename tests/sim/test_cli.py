@@ -10,6 +10,8 @@ import os
 import pty
 import re
 import signal
+import socket as sockets
+import struct
 import subprocess
 import sys
 import time
@@ -451,6 +453,80 @@ class BadInput(Case):
         self.assertEqual(server.process.stdout.readline().decode(), f"ready: vfio-user:{peer}\n")
         self.assertEqual(server.stop(), 0)
         self.assertFalse(os.path.exists(socket) or os.path.exists(peer))
+
+
+class Client:
+    """A client of the vfio-user protocol that answers nothing by itself."""
+    VERSION, DMA_MAP, REGION_READ, REGION_WRITE, DMA_READ = 1, 2, 9, 10, 11
+    REPLY = 1
+
+    def __init__(self, path):
+        self.socket = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
+        self.socket.settimeout(LIMIT)
+        self.socket.connect(path)
+        self.call(self.VERSION, struct.pack("<HH", 0, 1))
+
+    def close(self):
+        self.socket.close()
+
+    def send(self, command, payload, flags=0, number=1):
+        self.socket.sendall(struct.pack("<HHIII", number, command, 16 + len(payload), flags, 0) +
+                            payload)
+
+    def take(self, count):
+        data = b""
+        while len(data) < count:
+            part = self.socket.recv(count - len(data))
+            if not part:
+                raise ConnectionResetError("the server is gone")
+            data += part
+        return data
+
+    def receive(self):
+        """The next message: its id, command, flags and payload."""
+        number, command, size, flags, error = struct.unpack("<HHIII", self.take(16))
+        if error:
+            raise OSError(error, os.strerror(error))
+        return number, command, flags, self.take(size - 16)
+
+    def call(self, command, payload):
+        self.send(command, payload)
+        return self.receive()[3]
+
+    def write(self, region, offset, value, count=4):
+        self.call(self.REGION_WRITE, struct.pack("<QII", offset, region, count) +
+                  value.to_bytes(count, "little"))
+
+    def read(self, region, offset):
+        reply = self.call(self.REGION_READ, struct.pack("<QII", offset, region, 4))
+        return int.from_bytes(reply[16:], "little")
+
+
+class Igb(Case):
+    CONFIG, REGISTERS = 7, 0
+    IOVA = 0x100000
+
+    def test_one_client_of_both(self):
+        """While one controller waits for its client, that client may wait for the other one."""
+        peer = self.path("b.sock")
+        server = self.serve("igb", "--peer", peer, "--no-mmap-dma", name="a.sock")
+        first, second = Client(server.path), Client(peer)
+        self.addCleanup(first.close)
+        self.addCleanup(second.close)
+        first.write(self.CONFIG, 4, 6, 2)
+        first.call(Client.DMA_MAP, struct.pack("<IIQQQ", 32, 3, 0, self.IOVA, 4096))
+        for register, value in ((0x0000, 1 << 6), (0xe000, self.IOVA), (0xe008, 128), (0xe018, 1),
+                                (0xe028, 1 << 25)):
+            first.write(self.REGISTERS, register, value)
+        first.send(Client.REGION_WRITE, struct.pack("<QIII", 0x0400, 0, 4, 2))
+        # The reply, and that it wants its descriptor, in either order.
+        got = {message[1]: message for message in (first.receive(), first.receive())}
+        number, _, _, request = got[Client.DMA_READ]
+        self.assertEqual(struct.unpack("<QQ", request), (self.IOVA, 16))
+        self.assertEqual(second.read(self.REGISTERS, 0x0000), 0x201)
+        first.send(Client.DMA_READ, request + bytes(16), Client.REPLY, number)
+        self.assertEqual(first.read(self.REGISTERS, 0xe010), 0)
+        self.assertEqual(server.stop(), 0)
 
 
 class Perf(Case):

@@ -15,7 +15,7 @@
  * in one thread, and asks there for memory by message, can so wait for the client, which waits for
  * it, until weir_device_options::timeout_ms disconnects the device that was asked about. Such a
  * server needs a thread for each device, or has to map the memory that it is given; those of
- * `weir sim` have one device each.
+ * `weir sim` do.
  *
  * All calls may be made from any thread.
  */
