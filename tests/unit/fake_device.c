@@ -7,6 +7,8 @@
 struct weir_device {
 	bool bus_master;
 	bool gone;
+	unsigned int resets;
+	const struct fake_registers *registers;
 };
 
 static struct weir_device the_device;
@@ -21,9 +23,19 @@ void fake_device_reset(void)
 	the_device = (struct weir_device){ .bus_master = true };
 }
 
+void fake_device_registers(const struct fake_registers *registers)
+{
+	the_device.registers = registers;
+}
+
 bool fake_device_bus_master(void)
 {
 	return the_device.bus_master;
+}
+
+unsigned int fake_device_resets(void)
+{
+	return the_device.resets;
 }
 
 int weir_device_open(const char *address, struct weir_ioas *ioas,
@@ -79,8 +91,8 @@ int weir_device_read(struct weir_device *dev, unsigned int region, uint64_t offs
 
 int weir_device_read32(struct weir_device *dev, unsigned int bar, uint64_t offset, uint32_t *value)
 {
-	(void)bar, (void)offset;
-	*value = 0;
+	(void)bar;
+	*value = dev->registers ? dev->registers->read(offset) : 0;
 	return dev->gone ? -ENODEV : 0;
 }
 
@@ -93,7 +105,9 @@ int weir_device_read64(struct weir_device *dev, unsigned int bar, uint64_t offse
 
 int weir_device_write32(struct weir_device *dev, unsigned int bar, uint64_t offset, uint32_t value)
 {
-	(void)bar, (void)offset, (void)value;
+	(void)bar;
+	if (dev->registers)
+		dev->registers->write(offset, value);
 	return dev->gone ? -ENODEV : 0;
 }
 
@@ -112,7 +126,8 @@ int weir_device_bus_master(struct weir_device *dev, int enable, struct weir_erro
 
 int weir_device_reset(struct weir_device *dev, struct weir_error *err)
 {
-	(void)dev, (void)err;
+	(void)err;
+	dev->resets++;
 	return 0;
 }
 

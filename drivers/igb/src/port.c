@@ -64,6 +64,14 @@ static int stop_master(struct weir_nic *nic)
 	return rc;
 }
 
+static void disable_queues(struct weir_nic *nic, int *rc)
+{
+	for (unsigned int i = 0; i < IGB_QUEUES; i++) {
+		igb_write(nic, IGB_RX_QUEUE(i) + IGB_DCTL, 0, rc);
+		igb_write(nic, IGB_TX_QUEUE(i) + IGB_DCTL, 0, rc);
+	}
+}
+
 /* Stops all DMA: the queues, then what is under way. */
 static int halt(struct weir_nic *nic)
 {
@@ -72,10 +80,7 @@ static int halt(struct weir_nic *nic)
 	mask_interrupts(nic, &rc);
 	igb_write(nic, IGB_RCTL, 0, &rc);
 	igb_write(nic, IGB_TCTL, IGB_TCTL_PSP, &rc);
-	for (unsigned int i = 0; i < IGB_QUEUES; i++) {
-		igb_write(nic, IGB_RX_QUEUE(i) + IGB_DCTL, 0, &rc);
-		igb_write(nic, IGB_TX_QUEUE(i) + IGB_DCTL, 0, &rc);
-	}
+	disable_queues(nic, &rc);
 	return rc ? rc : stop_master(nic);
 }
 
@@ -100,6 +105,9 @@ static int software_reset(struct weir_nic *nic)
 	/* A device without an EEPROM says nothing of it: its address then shows whether it can be
 	 * used. */
 	mask_interrupts(nic, &rc);
+	/* The reset leaves queue 0 of either direction enabled (§4.5.9, §4.5.10), and where a ring
+	 * lies may only be said to a queue that is not. */
+	disable_queues(nic, &rc);
 	return rc;
 }
 

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the igb driver does to registers, and in which order, with the test as the device. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "fake_device.h"
+#include "igb_fixture.h"
+
+#define ENTRIES 32u
+
+static struct device {
+	uint32_t regs[IGB_BAR_BYTES / 4];
+	/* where each queue's ring is, as it was when the queue was enabled; receive queues first */
+	uint64_t ring[2 * IGB_QUEUES];
+	uint32_t bytes[2 * IGB_QUEUES];
+	unsigned int resets;
+} device;
+
+static uint32_t *reg(uint64_t offset)
+{
+	return &device.regs[offset / 4];
+}
+
+static uint32_t queue_registers(unsigned int queue)
+{
+	return queue < IGB_QUEUES ? IGB_RX_QUEUE(queue) : IGB_TX_QUEUE(queue - IGB_QUEUES);
+}
+
+/* All but queue 0 of either direction are disabled by a reset. */
+static void reset(void)
+{
+	memset(device.regs, 0, sizeof(device.regs));
+	memset(device.ring, 0, sizeof(device.ring));
+	memset(device.bytes, 0, sizeof(device.bytes));
+	*reg(IGB_RX_QUEUE(0) + IGB_DCTL) = *reg(IGB_TX_QUEUE(0) + IGB_DCTL) = IGB_DCTL_ENABLE;
+	*reg(IGB_EEC) = IGB_EEC_AUTO_RD;
+	*reg(IGB_MDIC) = IGB_MDIC_READY;
+	device.resets++;
+}
+
+static void enable(unsigned int queue)
+{
+	const uint32_t at = queue_registers(queue);
+
+	device.ring[queue] = *reg(at + IGB_BASE_LOW) | (uint64_t)*reg(at + IGB_BASE_HIGH) << 32;
+	device.bytes[queue] = *reg(at + IGB_LENGTH);
+}
+
+static uint32_t read_register(uint64_t offset)
+{
+	return *reg(offset);
+}
+
+static void write_register(uint64_t offset, uint32_t value)
+{
+	const uint32_t before = *reg(offset);
+
+	if (offset == IGB_CTRL && (value & IGB_CTRL_RST)) {
+		reset();
+		return;
+	}
+	*reg(offset) = offset == IGB_MDIC ? value | IGB_MDIC_READY : value;
+	for (unsigned int queue = 0; queue < 2 * IGB_QUEUES; queue++) {
+		if (offset == queue_registers(queue) + IGB_DCTL && (value & IGB_DCTL_ENABLE) &&
+		    !(before & IGB_DCTL_ENABLE))
+			enable(queue);
+	}
+}
+
+static const struct fake_registers registers = { read_register, write_register };
+
+/* A started port, all of whose queues are empty, on the device. */
+static void start(struct igb_fixture *f)
+{
+	memset(&device, 0, sizeof(device));
+	igb_fixture_start(f, ENTRIES, 0, false);
+	reset();
+	fake_device_registers(&registers);
+	f->igb.nic.configured = true;
+}
+
+static void take_back(struct igb_fixture *f)
+{
+	struct weir_frame frame;
+	uint64_t cookie;
+
+	while (weir_nic_rx(f->rxq, &frame, 1) > 0)
+		;
+	while (weir_nic_tx_done(f->txq, &cookie, 1, NULL) > 0)
+		;
+}
+
+/* A queue that was enabled when it was told of its ring would work on none, or on another. */
+static void queues_are_enabled_with_their_rings(void **state)
+{
+	struct igb_fixture f;
+	struct weir_error err;
+
+	(void)state;
+	start(&f);
+	for (unsigned int turn = 0; turn < 2; turn++) {
+		if (weir_nic_stop(&f.igb.nic, &err))
+			fail_msg("%s", err.text);
+		assert_int_equal(device.resets, 2 + turn);
+		assert_int_equal(*reg(IGB_RX_QUEUE(0) + IGB_DCTL), 0);
+		assert_int_equal(*reg(IGB_TX_QUEUE(0) + IGB_DCTL), 0);
+		take_back(&f);
+		if (weir_nic_start(&f.igb.nic, &err))
+			fail_msg("%s", err.text);
+		assert_int_equal(device.ring[0], weir_arena_ptr_iova(f.arena, f.rx->ring));
+		assert_int_equal(device.bytes[0], ENTRIES * 16);
+		assert_int_equal(device.ring[IGB_QUEUES], weir_arena_ptr_iova(f.arena, f.tx->ring));
+		assert_int_equal(device.bytes[IGB_QUEUES], ENTRIES * 16);
+	}
+	igb_fixture_stop(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(queues_are_enabled_with_their_rings),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
