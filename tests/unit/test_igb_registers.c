@@ -17,6 +17,10 @@ static struct device {
 	uint64_t ring[2 * IGB_QUEUES];
 	uint32_t bytes[2 * IGB_QUEUES];
 	unsigned int resets;
+	struct igb_fixture *f; /* the port on it */
+	bool stuck; /* its requests are never answered */
+	bool reset_live; /* it was reset while an owner might go on giving it frames */
+	bool free_early; /* owners might have taken frames back from a bus master */
 } device;
 
 static uint32_t *reg(uint64_t offset)
@@ -51,13 +55,29 @@ static void enable(unsigned int queue)
 
 static uint32_t read_register(uint64_t offset)
 {
+	if (offset == IGB_STATUS && device.stuck)
+		return IGB_STATUS_MASTER;
 	return *reg(offset);
+}
+
+/* Looked at before each write: what owners may do, and what the device may. */
+static void look_at_owners(bool resets)
+{
+	const bool live = atomic_load(&device.f->rxqs[0]->control) == NIC_LIVE ||
+			  atomic_load(&device.f->txqs[0]->control) == NIC_LIVE;
+	const bool halted = device.stuck ? !fake_device_bus_master()
+					 : *reg(IGB_CTRL) & IGB_CTRL_MASTER_DISABLE;
+
+	device.reset_live |= resets && live;
+	/* a device that was reset has its queues disabled */
+	device.free_early |= !live && !halted && device.resets == 1;
 }
 
 static void write_register(uint64_t offset, uint32_t value)
 {
 	const uint32_t before = *reg(offset);
 
+	look_at_owners(offset == IGB_CTRL && (value & IGB_CTRL_RST));
 	if (offset == IGB_CTRL && (value & IGB_CTRL_RST)) {
 		reset();
 		return;
@@ -76,6 +96,7 @@ static const struct fake_registers registers = { read_register, write_register }
 static void start(struct igb_fixture *f)
 {
 	memset(&device, 0, sizeof(device));
+	device.f = f;
 	igb_fixture_start(f, ENTRIES, 0, false);
 	reset();
 	fake_device_registers(&registers);
@@ -118,9 +139,36 @@ static void queues_are_enabled_with_their_rings(void **state)
 	igb_fixture_stop(&f);
 }
 
+/* Owners learn of a stop when the device makes no requests any more, and before its reset, during
+ * which nobody else may reach for it. */
+static void owners_are_told_between_halt_and_reset(void **state)
+{
+	struct igb_fixture f;
+	struct weir_error err;
+
+	(void)state;
+	for (unsigned int i = 0; i < 2; i++) {
+		start(&f);
+		device.stuck = i;
+		if (weir_nic_stop(&f.igb.nic, &err))
+			fail_msg("%s", err.text);
+		assert_int_equal(device.resets, 2);
+		assert_false(device.reset_live);
+		assert_false(device.free_early);
+		/* one whose requests are never answered is stopped by its function's reset */
+		assert_int_equal(fake_device_resets(), i);
+		assert_int_equal(fake_device_bus_master(), !i);
+		assert_int_equal(atomic_load(&f.rxqs[0]->control), NIC_QUIESCE);
+		take_back(&f);
+		assert_int_equal(atomic_load(&f.rxqs[0]->control), NIC_PARKED);
+		igb_fixture_stop(&f);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(owners_are_told_between_halt_and_reset),
 		cmocka_unit_test(queues_are_enabled_with_their_rings),
 	};
 

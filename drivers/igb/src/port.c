@@ -210,12 +210,25 @@ static int igb_start(struct weir_nic *nic, struct weir_error *err)
 	return igb_setup(nic, err);
 }
 
-static int igb_stop(struct weir_nic *nic, struct weir_error *err)
+static int igb_halt(struct weir_nic *nic, struct weir_error *err)
 {
 	int rc;
 
-	igb_count(nic); /* the reset clears the counters */
-	rc = reset_device(nic, err);
+	igb_count(nic); /* the reset that follows clears the counters */
+	rc = halt(nic);
+	/* One whose requests are never answered makes no more of them. */
+	if (rc == -ETIMEDOUT)
+		rc = weir_device_bus_master(nic->dev, 0, NULL);
+	if (rc)
+		return weir_error_set(err, rc == -ENODEV ? rc : -EIO, "%s does not stop: %s",
+				      nic->info.address, strerror(-rc));
+	return 0;
+}
+
+static int igb_stop(struct weir_nic *nic, struct weir_error *err)
+{
+	int rc = reset_device(nic, err);
+
 	if (rc == -ETIMEDOUT)
 		rc = weir_error_prefix(err, -EIO, "not stopped");
 	/* A link that does not come up is found out when somebody looks at it. */
@@ -296,6 +309,7 @@ const struct nic_driver igb_driver = {
 	.queue_create = igb_queue_create,
 	.queue_destroy = igb_queue_destroy,
 	.start = igb_start,
+	.halt = igb_halt,
 	.stop = igb_stop,
 	.link = igb_link,
 	.apply = igb_apply,

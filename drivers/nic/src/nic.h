@@ -30,7 +30,7 @@ static_assert(sizeof(struct weir_frame) == 32, "a frame is half of a line");
  */
 enum nic_control {
 	NIC_LIVE = 0, /* the burst calls work */
-	NIC_QUIESCE = 1, /* the device is stopped: the owner takes its frames back */
+	NIC_QUIESCE = 1, /* the device is halted: the owner takes its frames back */
 	NIC_PARKED = 2, /* set by the owner: it has, and does not touch the queue */
 	NIC_DEAD = 3, /* as QUIESCE, and then the calls say -ENODEV */
 	NIC_BROKEN = 4, /* set by the owner: the device said something impossible */
@@ -96,8 +96,11 @@ struct nic_driver {
 	/* Sets the device up as configured, with empty queues, and lets it run. What it did on
 	 * failure is undone by stop(). */
 	int (*start)(struct weir_nic *nic, struct weir_error *err);
-	/* When it returns 0, the device does no DMA. What the device has counted is kept; the link
-	 * begins to come up again. */
+	/* When it returns 0, the device does no DMA any more, whatever the owners of queues may
+	 * still tell it. What it has counted is kept. stop() follows. */
+	int (*halt)(struct weir_nic *nic, struct weir_error *err);
+	/* Resets a device that was halted, or that start() failed on: it does no DMA when this
+	 * returns 0. The link begins to come up again. */
 	int (*stop)(struct weir_nic *nic, struct weir_error *err);
 	int (*link)(struct weir_nic *nic, struct weir_nic_link *link, struct weir_error *err);
 	/* Tells the device of mtu, receive, mac, filters and vlan_ids. */

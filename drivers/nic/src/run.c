@@ -2,11 +2,13 @@
 /*
  * Starting, stopping and resetting a port whose queues have several owners.
  *
- * The control side stops the device first; from then on nothing changes in the queues. It then sets
- * every queue to QUIESCE. Each owner finds that in its next call, takes what was completed, then
- * the rest, and sets PARKED: a promise not to touch the queue. Only when all are parked is the
- * device set up anew, and the queues set LIVE. An owner that does not call holds the start up,
- * never memory that it may be using.
+ * The control side halts the device first: it is no bus master any more, and from then on nothing
+ * changes in the queues, also when an owner that is inside a call tells the device of more. It then
+ * sets every queue to QUIESCE, and only then resets the device: while a device is in its reset no
+ * call that begins reaches for it. Each owner finds QUIESCE in its next call, takes what was
+ * completed, then the rest, and sets PARKED: a promise not to touch the queue. Only when all are
+ * parked is the device set up anew, and the queues set LIVE. An owner that does not call holds the
+ * start up, never memory that it may be using.
  */
 #include <time.h>
 
@@ -69,7 +71,11 @@ static int stop_locked(struct weir_nic *nic, struct weir_error *err)
 
 	if (rc || nic->state == NIC_STOPPED)
 		return rc;
-	rc = nic->driver->stop(nic, &why);
+	rc = nic->driver->halt(nic, &why);
+	if (!rc) {
+		nic_set_control(nic, NIC_QUIESCE);
+		rc = nic->driver->stop(nic, &why);
+	}
 	if (rc) {
 		nic_fail(nic, &why);
 		if (err)
@@ -77,7 +83,6 @@ static int stop_locked(struct weir_nic *nic, struct weir_error *err)
 		return rc;
 	}
 	nic->state = NIC_STOPPED;
-	nic_set_control(nic, NIC_QUIESCE);
 	return 0;
 }
 
