@@ -680,6 +680,53 @@ static void a_stop_gives_everything_back(void **state)
 	igb_fixture_stop(&f);
 }
 
+/* Completions behind a gap, and such that come after the stop: what has once been passed over as
+ * unused, or unsent, is followed by nothing else, and nothing comes back twice. */
+static void a_drain_that_has_begun_goes_on(void **state)
+{
+	struct weir_frame frames[3] = { plain(0), plain(1), plain(2) }, got[ENTRIES];
+	uint64_t desc[2], cookies[ENTRIES];
+	struct igb_fixture f;
+	unsigned int unsent;
+
+	(void)state;
+	igb_fixture_start(&f, ENTRIES, 0, false);
+	post(&f, 0, 4);
+	igb_fixture_receive(&f, 0, 0, 60, 0);
+	igb_fixture_receive(&f, 0, DONE, 60, 0);
+	assert_int_equal(weir_nic_tx(f.txq, frames, 3), 3);
+	assert_int_equal(weir_nic_tx(f.txq, frames, 3), 3);
+	while (igb_fixture_send(&f, desc, false))
+		;
+	igb_fixture_quiesce(&f);
+
+	assert_int_equal(weir_nic_rx(f.rxq, got, 1), 1);
+	check_frame(&got[0], 0, 0, WEIR_FRAME_UNUSED);
+	assert_int_equal(weir_nic_rx(f.rxq, got, ENTRIES), 3);
+	for (unsigned int i = 0; i < 3; i++)
+		check_frame(&got[i], 1 + i, 0, WEIR_FRAME_UNUSED);
+	assert_int_equal(atomic_load(&f.rxqs[0]->control), NIC_PARKED);
+
+	assert_int_equal(weir_nic_tx_done(f.txq, cookies, 4, &unsent), 4);
+	assert_int_equal(unsent, 4);
+	((uint64_t *)&f.tx->ring[2])[1] |= IGB_TXD_DD;
+	assert_int_equal(weir_nic_tx_done(f.txq, cookies, ENTRIES, &unsent), 2);
+	assert_int_equal(unsent, 2);
+	assert_int_equal(cookies[0], COOKIE(1));
+	assert_int_equal(cookies[1], COOKIE(2));
+	assert_int_equal(atomic_load(&f.txqs[0]->control), NIC_PARKED);
+
+	/* and the next stop begins with what is completed again */
+	igb_fixture_restart(&f);
+	post(&f, 0, 2);
+	igb_fixture_receive(&f, 0, DONE, 60, 0);
+	igb_fixture_quiesce(&f);
+	assert_int_equal(weir_nic_rx(f.rxq, got, ENTRIES), 1);
+	check_frame(&got[0], 0, 60, 0);
+	check_drained(&f, 1, 1);
+	igb_fixture_stop(&f);
+}
+
 /* A device that is gone: what it left in the rings does not count, and frames come back once. */
 static void a_lost_device_gives_everything_back(void **state)
 {
@@ -727,6 +774,7 @@ int main(void)
 		cmocka_unit_test(offloads_are_described),
 		cmocka_unit_test(malformed_packets_come_back),
 		cmocka_unit_test(a_stop_gives_everything_back),
+		cmocka_unit_test(a_drain_that_has_begun_goes_on),
 		cmocka_unit_test(a_lost_device_gives_everything_back),
 	};
 

@@ -41,6 +41,7 @@ struct nic_queue {
 	struct weir_nic *nic;
 	unsigned int index;
 	bool receives;
+	bool drains; /* the owner's: it has begun to take back what was not completed */
 	unsigned int ignored; /* a count that the owner does not want */
 	int fd; /* eventfd, or -1 */
 	unsigned int vector; /* MSI-X vector; with fd */
@@ -54,14 +55,16 @@ struct nic_queue {
  */
 struct nic_queue_ops {
 	int (*rx_post)(struct weir_nic_rxq *rxq, const struct weir_frame *frames, unsigned int n);
-	/* As weir_nic_rx(); also when the device is stopped: then what was received before. */
+	/* As weir_nic_rx(); also when the device is stopped: then what was received before; not
+	 * after rx_drain(). */
 	int (*rx)(struct weir_nic_rxq *rxq, struct weir_frame *frames, unsigned int max);
 	/* Gives back what was posted, unused. The device is stopped or gone. *empty: no more is
 	 * there. */
 	unsigned int (*rx_drain)(struct weir_nic_rxq *rxq, struct weir_frame *frames,
 				 unsigned int max, bool *empty);
 	int (*tx)(struct weir_nic_txq *txq, const struct weir_frame *frames, unsigned int n);
-	/* As weir_nic_tx_done(); also when the device is stopped: then what was sent before. */
+	/* As weir_nic_tx_done(); also when the device is stopped: then what was sent before; not
+	 * after tx_drain(). */
 	int (*tx_done)(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max,
 		       unsigned int *unsent);
 	/* Gives back what was taken, all of it unsent. The device is stopped or gone. *empty: no

@@ -40,8 +40,20 @@ static void park(struct nic_queue *queue)
 {
 	uint32_t quiesce = NIC_QUIESCE;
 
+	queue->drains = false;
 	atomic_compare_exchange_strong_explicit(&queue->control, &quiesce, NIC_PARKED,
 						memory_order_release, memory_order_relaxed);
+}
+
+/*
+ * Of a stopped queue the owner takes what was completed, then the rest. Once that has begun nothing
+ * is looked for in the ring any more: there may be more behind what was not completed, and a device
+ * that is not what it should be may add to it.
+ */
+static bool may_be_completed(const struct nic_queue *queue, uint32_t control)
+{
+	/* What one that is gone says does not count. */
+	return control == NIC_QUIESCE && !queue->drains;
 }
 
 /* What the calls that give something to a queue return when it is not live. */
@@ -62,11 +74,12 @@ static __attribute__((noinline, cold)) int rx_not_live(struct weir_nic_rxq *rxq,
 
 	if (control == NIC_PARKED || control == NIC_BROKEN)
 		return not_taken(control);
-	/* What a stopped device received counts; what one that is gone says does not. */
-	if (control == NIC_QUIESCE)
+	if (may_be_completed(queue, control))
 		n = ops->rx(rxq, frames, max);
-	if (n <= 0)
+	if (n <= 0) {
 		n = (int)ops->rx_drain(rxq, frames, max, &empty);
+		queue->drains |= n > 0;
+	}
 	if (empty)
 		park(queue);
 	return !n && empty && control == NIC_DEAD ? -ENODEV : n;
@@ -84,11 +97,12 @@ static __attribute__((noinline, cold)) int done_not_live(struct weir_nic_txq *tx
 	*unsent = 0;
 	if (control == NIC_PARKED || control == NIC_BROKEN)
 		return not_taken(control);
-	if (control == NIC_QUIESCE)
+	if (may_be_completed(queue, control))
 		n = ops->tx_done(txq, cookies, max, unsent);
 	if (n <= 0) {
 		n = (int)ops->tx_drain(txq, cookies, max, &empty);
 		*unsent = (unsigned int)n;
+		queue->drains |= n > 0;
 	}
 	if (empty)
 		park(queue);
