@@ -727,6 +727,37 @@ static void a_drain_that_has_begun_goes_on(void **state)
 	igb_fixture_stop(&f);
 }
 
+/* The owner may count: with the last of its frames its queue is parked, also when that was
+ * completed before the stop. */
+static void the_last_frame_parks_the_queue(void **state)
+{
+	struct weir_frame frames[2] = { plain(0), plain(1) }, got[ENTRIES];
+	uint64_t desc[2], cookies[ENTRIES];
+	struct igb_fixture f;
+	unsigned int unsent;
+
+	(void)state;
+	igb_fixture_start(&f, ENTRIES, 0, false);
+	post(&f, 0, 2);
+	while (igb_fixture_receive(&f, 0, DONE, 60, 0))
+		;
+	assert_int_equal(weir_nic_tx(f.txq, frames, 2), 2);
+	while (igb_fixture_send(&f, desc, true))
+		;
+	igb_fixture_quiesce(&f);
+	assert_int_equal(weir_nic_rx(f.rxq, got, 1), 1);
+	assert_int_equal(atomic_load(&f.rxqs[0]->control), NIC_QUIESCE);
+	assert_int_equal(weir_nic_rx(f.rxq, got, 1), 1);
+	check_frame(&got[0], 1, 60, 0);
+	assert_int_equal(atomic_load(&f.rxqs[0]->control), NIC_PARKED);
+	assert_int_equal(weir_nic_tx_done(f.txq, cookies, 1, &unsent), 1);
+	assert_int_equal(atomic_load(&f.txqs[0]->control), NIC_QUIESCE);
+	assert_int_equal(weir_nic_tx_done(f.txq, cookies, 1, &unsent), 1);
+	assert_int_equal(unsent, 0);
+	assert_int_equal(atomic_load(&f.txqs[0]->control), NIC_PARKED);
+	igb_fixture_stop(&f);
+}
+
 /* A device that is gone: what it left in the rings does not count, and frames come back once. */
 static void a_lost_device_gives_everything_back(void **state)
 {
@@ -775,6 +806,7 @@ int main(void)
 		cmocka_unit_test(malformed_packets_come_back),
 		cmocka_unit_test(a_stop_gives_everything_back),
 		cmocka_unit_test(a_drain_that_has_begun_goes_on),
+		cmocka_unit_test(the_last_frame_parks_the_queue),
 		cmocka_unit_test(a_lost_device_gives_everything_back),
 	};
 

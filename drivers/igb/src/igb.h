@@ -132,15 +132,15 @@ void igb_queue_clear(struct nic_queue *queue);
 /* rx.c: the owner's */
 int igb_rx_post(struct weir_nic_rxq *rxq, const struct weir_frame *frames, unsigned int n);
 int igb_rx(struct weir_nic_rxq *rxq, struct weir_frame *frames, unsigned int max);
-unsigned int igb_rx_drain(struct weir_nic_rxq *rxq, struct weir_frame *frames, unsigned int max,
-			  bool *empty);
+unsigned int igb_rx_drain(struct weir_nic_rxq *rxq, struct weir_frame *frames, unsigned int max);
+bool igb_rx_is_empty(const struct weir_nic_rxq *rxq);
 
 /* tx.c: the owner's */
 int igb_tx(struct weir_nic_txq *txq, const struct weir_frame *frames, unsigned int n);
 int igb_tx_done(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max,
 		unsigned int *unsent);
-unsigned int igb_tx_drain(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max,
-			  bool *empty);
+unsigned int igb_tx_drain(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max);
+bool igb_tx_is_empty(const struct weir_nic_txq *txq);
 
 /* offload.c: what a packet with these flags of its own wants, by its first frame. false: they, or
  * the headers, do not go together. */

@@ -398,8 +398,7 @@ int igb_rx(struct weir_nic_rxq *rxq, struct weir_frame *frames, unsigned int max
 	return take_rest(q, frames, got, max);
 }
 
-unsigned int igb_rx_drain(struct weir_nic_rxq *rxq, struct weir_frame *frames, unsigned int max,
-			  bool *empty)
+unsigned int igb_rx_drain(struct weir_nic_rxq *rxq, struct weir_frame *frames, unsigned int max)
 {
 	struct igb_rxq *q = (struct igb_rxq *)rxq;
 	unsigned int n;
@@ -421,6 +420,10 @@ unsigned int igb_rx_drain(struct weir_nic_rxq *rxq, struct weir_frame *frames, u
 		}
 	}
 	q->unused += n;
-	*empty = !q->posted;
 	return n;
+}
+
+bool igb_rx_is_empty(const struct weir_nic_rxq *rxq)
+{
+	return !((const struct igb_rxq *)rxq)->posted;
 }

@@ -374,8 +374,7 @@ int igb_tx_done(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max, u
 	return done_some(q, cookies, max, unsent, reported);
 }
 
-unsigned int igb_tx_drain(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max,
-			  bool *empty)
+unsigned int igb_tx_drain(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max)
 {
 	struct igb_txq *q = (struct igb_txq *)txq;
 	uint32_t taken = q->entries - 1 - q->room;
@@ -383,6 +382,12 @@ unsigned int igb_tx_drain(struct weir_nic_txq *txq, uint64_t *cookies, unsigned 
 
 	q->unsent += n;
 	q->ready = 0;
-	*empty = !taken && q->nr_refused <= max - n;
 	return n + take_refused(q, cookies + n, max - n);
+}
+
+bool igb_tx_is_empty(const struct weir_nic_txq *txq)
+{
+	const struct igb_txq *q = (const struct igb_txq *)txq;
+
+	return q->room == q->entries - 1 && !q->nr_refused;
 }

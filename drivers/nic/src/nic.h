@@ -58,19 +58,20 @@ struct nic_queue_ops {
 	/* As weir_nic_rx(); also when the device is stopped: then what was received before; not
 	 * after rx_drain(). */
 	int (*rx)(struct weir_nic_rxq *rxq, struct weir_frame *frames, unsigned int max);
-	/* Gives back what was posted, unused. The device is stopped or gone. *empty: no more is
-	 * there. */
+	/* Gives back what was posted, unused. The device is stopped or gone. */
 	unsigned int (*rx_drain)(struct weir_nic_rxq *rxq, struct weir_frame *frames,
-				 unsigned int max, bool *empty);
+				 unsigned int max);
+	/* Whether everything that was taken has come back. */
+	bool (*rx_is_empty)(const struct weir_nic_rxq *rxq);
 	int (*tx)(struct weir_nic_txq *txq, const struct weir_frame *frames, unsigned int n);
 	/* As weir_nic_tx_done(); also when the device is stopped: then what was sent before; not
 	 * after tx_drain(). */
 	int (*tx_done)(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max,
 		       unsigned int *unsent);
-	/* Gives back what was taken, all of it unsent. The device is stopped or gone. *empty: no
-	 * more is there. */
-	unsigned int (*tx_drain)(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max,
-				 bool *empty);
+	/* Gives back what was taken, all of it unsent. The device is stopped or gone. */
+	unsigned int (*tx_drain)(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max);
+	/* Whether everything that was taken has come back. */
+	bool (*tx_is_empty)(const struct weir_nic_txq *txq);
 	unsigned int (*rx_room)(const struct weir_nic_rxq *rxq);
 	unsigned int (*tx_room)(const struct weir_nic_txq *txq);
 	void (*rx_stats)(const struct weir_nic_rxq *rxq, struct weir_nic_rxq_stats *stats);

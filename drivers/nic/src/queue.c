@@ -69,7 +69,7 @@ static __attribute__((noinline, cold)) int rx_not_live(struct weir_nic_rxq *rxq,
 {
 	struct nic_queue *queue = nic_rx_queue(rxq);
 	const struct nic_queue_ops *ops = &queue->nic->queue_ops;
-	bool empty = false;
+	bool empty;
 	int n = 0;
 
 	if (control == NIC_PARKED || control == NIC_BROKEN)
@@ -77,9 +77,10 @@ static __attribute__((noinline, cold)) int rx_not_live(struct weir_nic_rxq *rxq,
 	if (may_be_completed(queue, control))
 		n = ops->rx(rxq, frames, max);
 	if (n <= 0) {
-		n = (int)ops->rx_drain(rxq, frames, max, &empty);
+		n = (int)ops->rx_drain(rxq, frames, max);
 		queue->drains |= n > 0;
 	}
+	empty = ops->rx_is_empty(rxq);
 	if (empty)
 		park(queue);
 	return !n && empty && control == NIC_DEAD ? -ENODEV : n;
@@ -91,7 +92,7 @@ static __attribute__((noinline, cold)) int done_not_live(struct weir_nic_txq *tx
 {
 	struct nic_queue *queue = nic_tx_queue(txq);
 	const struct nic_queue_ops *ops = &queue->nic->queue_ops;
-	bool empty = false;
+	bool empty;
 	int n = 0;
 
 	*unsent = 0;
@@ -100,10 +101,11 @@ static __attribute__((noinline, cold)) int done_not_live(struct weir_nic_txq *tx
 	if (may_be_completed(queue, control))
 		n = ops->tx_done(txq, cookies, max, unsent);
 	if (n <= 0) {
-		n = (int)ops->tx_drain(txq, cookies, max, &empty);
+		n = (int)ops->tx_drain(txq, cookies, max);
 		*unsent = (unsigned int)n;
 		queue->drains |= n > 0;
 	}
+	empty = ops->tx_is_empty(txq);
 	if (empty)
 		park(queue);
 	return !n && empty && control == NIC_DEAD ? -ENODEV : n;
