@@ -452,7 +452,9 @@ static void packets_of_several_frames_are_sent_whole(void **state)
 	frames[MOST - 1].flags = 0;
 	assert_int_equal(weir_nic_tx(f.txq, frames, 80), -EINVAL);
 	frames[MOST - 2].flags = 0;
+	frames[MOST - 1].len = 17;
 	assert_int_equal(weir_nic_tx(f.txq, frames, 80), MOST); /* and one of one frame */
+	assert_int_equal(weir_nic_tx_room(f.txq), 0);
 	/* no room for another */
 	assert_int_equal(weir_nic_tx(f.txq, frames, 80), 0);
 	igb_fixture_stop(&f);
@@ -560,6 +562,8 @@ static void malformed_packets_come_back(void **state)
 		uint16_t mss;
 	} cases[] = {
 		{ 0, 0, { 0 }, 0 },
+		{ 16, 0, { 0 }, 0 },
+		{ 16, 0, { 0 }, 0 },
 		{ 1519, 0, { 0 }, 0 },
 		{ UINT32_MAX, 0, { 0 }, 0 },
 		{ 60, WEIR_FRAME_UNUSED, { 0 }, 0 },

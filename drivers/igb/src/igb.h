@@ -59,7 +59,7 @@ struct igb_rxq {
 /* What packets want beside being sent, and what it was worked out from. */
 struct igb_offload {
 	uint32_t flags; /* the packets' own; 0: nothing is wanted */
-	uint32_t headers; /* bytes that the packets have at least */
+	uint32_t headers; /* bytes that the packets have at least; with TSO: of the headers */
 	uint64_t rest; /* weir_frame::vlan, mss and headers, as they lie there */
 	uint64_t context[2]; /* context descriptor; 0: none is needed */
 	uint64_t command; /* bits for their descriptors */

@@ -59,7 +59,7 @@ bool igb_offload(const struct weir_frame *first, uint32_t flags, struct igb_offl
 	const struct weir_frame_headers *h = &first->headers;
 
 	/* What is written is none that a packet may have, until it is complete. */
-	*offload = (struct igb_offload){ .flags = UINT32_MAX };
+	*offload = (struct igb_offload){ .flags = UINT32_MAX, .headers = IGB_MIN_PACKET };
 	if (flags & ~(uint32_t)PACKET_FLAGS)
 		return false;
 	if ((flags & CHECKSUMS) && !headers_are_good(h, flags))

@@ -126,7 +126,7 @@ void igb_queue_clear(struct nic_queue *queue)
 		q->tail = q->head = q->ready = q->nr_contexts = 0;
 		q->report_head = q->report_tail = 0;
 		q->context[0] = q->context[1] = 0;
-		q->offload = (struct igb_offload){ 0 };
+		q->offload = (struct igb_offload){ .headers = IGB_MIN_PACKET };
 		q->room = q->entries - 1;
 	}
 }

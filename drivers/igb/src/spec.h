@@ -17,6 +17,7 @@
 #define IGB_MAX_PACKET 9728u /* with the frame check sequence (§8.10.3) */
 #define IGB_FCS_BYTES 4u
 #define IGB_MIN_MTU 68u
+#define IGB_MIN_PACKET 17u /* that TCTL.PSP pads; the device may hang on a shorter one */
 #define IGB_MAX_FRAME 32768u /* bytes of a transmit descriptor */
 #define IGB_MAX_PACKET_FRAMES 64u
 #define IGB_MAX_TSO 65535u

@@ -43,15 +43,16 @@ static inline void set_descriptor(igb_pair *desc, uint64_t first, uint64_t secon
 	((uint64_t *)desc)[1] = second;
 }
 
-/* Fills a descriptor with a plain packet of one frame; false when it is any other. */
+/* Fills a descriptor with a plain packet of one frame; false when it is any other. `lengths`: how
+ * many a packet may have, from the least on. */
 static __attribute__((always_inline)) inline bool put_one(igb_pair *desc, uint64_t *cookie,
 							  const struct weir_frame *frame,
-							  uint64_t max_packet, uint64_t *bytes)
+							  uint64_t lengths, uint64_t *bytes)
 {
 	/* len, and above it flags, which are 0: one comparison checks both */
 	uint64_t len = *(const uint64_t *)&frame->len;
 
-	if (unlikely(len - 1 >= max_packet))
+	if (unlikely(len - IGB_MIN_PACKET >= lengths))
 		return false;
 	set_descriptor(desc, frame->iova, (len << IGB_TXD_PAYLEN) + len + LAST_DATA);
 	*cookie = frame->cookie;
@@ -62,7 +63,7 @@ static __attribute__((always_inline)) inline bool put_one(igb_pair *desc, uint64
 /* Fills consecutive descriptors with up to n plain packets of one frame; ends before any other. */
 static __attribute__((always_inline)) inline uint32_t put_run(igb_pair *ring, uint64_t *cookies,
 							      const struct weir_frame *frames,
-							      uint32_t n, uint64_t max_packet,
+							      uint32_t n, uint64_t lengths,
 							      uint64_t *bytes)
 {
 	const struct weir_frame *begin = frames, *fours = frames + (n & ~3u), *end = frames + n;
@@ -71,11 +72,11 @@ static __attribute__((always_inline)) inline uint32_t put_run(igb_pair *ring, ui
 		weir_prefetch_write(&ring[PREFETCH_AHEAD]);
 #pragma GCC unroll 4
 		for (int k = 0; k < 4; k++) {
-			if (!put_one(&ring[k], &cookies[k], &frames[k], max_packet, bytes))
+			if (!put_one(&ring[k], &cookies[k], &frames[k], lengths, bytes))
 				return (uint32_t)(frames + k - begin);
 		}
 	}
-	while (frames < end && put_one(ring, cookies, frames, max_packet, bytes))
+	while (frames < end && put_one(ring, cookies, frames, lengths, bytes))
 		ring++, cookies++, frames++;
 	return (uint32_t)(frames - begin);
 }
@@ -222,9 +223,11 @@ static __attribute__((always_inline)) inline uint32_t put_plain(struct igb_txq *
 								uint32_t n)
 {
 	uint32_t to_end = q->entries - q->tail;
-	uint32_t got = put_run(
-		q->ring + q->tail, q->cookies + q->tail, frames, min32(min32(n, q->room), to_end),
-		atomic_load_explicit(&q->common.nic->max_packet, memory_order_relaxed), &q->bytes);
+	uint32_t max_packet = atomic_load_explicit(&q->common.nic->max_packet,
+						   memory_order_relaxed);
+	uint32_t got = put_run(q->ring + q->tail, q->cookies + q->tail, frames,
+			       min32(min32(n, q->room), to_end), max_packet - IGB_MIN_PACKET + 1,
+			       &q->bytes);
 
 	q->tail = got == to_end ? 0 : q->tail + got;
 	q->room -= got;

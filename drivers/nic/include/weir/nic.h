@@ -170,8 +170,9 @@ struct weir_frame {
 	/** The caller's; comes back with the frame. */
 	uint64_t cookie;
 	/**
-	 * Bytes. To be sent: 1 to weir_nic_info::max_frame_bytes. To be received into: the room, at
-	 * least the queue's buffer size. Received: what is in it, 0 for one that nothing came into.
+	 * Bytes. To be sent: 1 to weir_nic_info::max_frame_bytes, and 17 at least in a packet. To
+	 * be received into: the room, at least the queue's buffer size. Received: what is in it, 0
+	 * for one that nothing came into.
 	 */
 	uint32_t len;
 	/** enum weir_frame_flags. To be received into: 0, or WEIR_FRAME_HEADER | WEIR_FRAME_MORE
@@ -483,9 +484,10 @@ int weir_nic_rx(struct weir_nic_rxq *rxq, struct weir_frame *frames, unsigned in
 /**
  * Takes packets to be sent and tells the device once. Owner only.
  *
- * A malformed packet (empty, over the limits of weir_nic_info, flags that do not go together,
- * headers that are longer than the packet) is taken too and comes back from weir_nic_tx_done() as
- * unsent; the burst goes on.
+ * A malformed packet (of fewer than 17 bytes, over the limits of weir_nic_info, flags that do not
+ * go together, headers that are longer than the packet) is taken too and comes back from
+ * weir_nic_tx_done() as unsent; the burst goes on. A packet of fewer bytes than Ethernet's least,
+ * 60, is padded by the device.
  *
  * @param frames  n of them: whole packets; one that does not end in `frames` is not taken
  * @return how many frames were taken, from the front, always whole packets: fewer when the ring is
