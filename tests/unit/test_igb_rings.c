@@ -553,6 +553,53 @@ static void offloads_are_described(void **state)
 	igb_fixture_stop(&f);
 }
 
+/* What is malformed by one byte more or less is not so with it. */
+static void the_limits_are_taken(void **state)
+{
+	static const struct {
+		uint32_t len, flags;
+		struct weir_frame_headers headers;
+		uint16_t mss;
+	} cases[] = {
+		{ 17, 0, { 0 }, 0 },
+		{ 1518, 0, { 0 }, 0 },
+		{ 17, WEIR_FRAME_VLAN, { 0 }, 0 },
+		{ 1514, WEIR_FRAME_VLAN, { 0 }, 0 },
+		{ 34, WEIR_FRAME_IP4 | WEIR_FRAME_IP_CSUM, { 14, 0, 20 }, 0 },
+		{ 54, WEIR_FRAME_IP4 | WEIR_FRAME_TCP | WEIR_FRAME_L4_CSUM, { 14, 0, 20 }, 0 },
+		{ 42, WEIR_FRAME_IP4 | WEIR_FRAME_UDP | WEIR_FRAME_L4_CSUM, { 14, 0, 20 }, 0 },
+		{ 46, WEIR_FRAME_IP4 | WEIR_FRAME_SCTP | WEIR_FRAME_L4_CSUM, { 14, 0, 20 }, 0 },
+		{ 1518, WEIR_FRAME_IP6 | WEIR_FRAME_TCP | WEIR_FRAME_L4_CSUM, { 14, 0, 40 }, 0 },
+		{ 55, WEIR_FRAME_IP4 | WEIR_FRAME_TCP | WEIR_FRAME_TSO, { 14, 20, 20 }, 1464 },
+		{ 55,
+		  WEIR_FRAME_IP4 | WEIR_FRAME_TCP | WEIR_FRAME_TSO | WEIR_FRAME_VLAN,
+		  { 14, 20, 20 },
+		  1460 },
+		{ 1000, WEIR_FRAME_IP4 | WEIR_FRAME_TCP | WEIR_FRAME_TSO, { 14, 255, 243 }, 1 },
+	};
+	uint64_t desc[2], cookies[ENTRIES];
+	struct igb_fixture f;
+	unsigned int unsent;
+
+	(void)state;
+	igb_fixture_start(&f, ENTRIES, 0, false);
+	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct weir_frame frame = plain(i);
+
+		frame.len = cases[i].len;
+		frame.flags = cases[i].flags;
+		frame.headers = cases[i].headers;
+		frame.mss = cases[i].mss;
+		assert_int_equal(weir_nic_tx(f.txq, &frame, 1), 1);
+		while (igb_fixture_send(&f, desc, true))
+			;
+		assert_int_equal(weir_nic_tx_done(f.txq, cookies, ENTRIES, &unsent), 1);
+		if (unsent)
+			fail_msg("case %u was refused", i);
+	}
+	igb_fixture_stop(&f);
+}
+
 /* Each of them, between two good ones, comes back as unsent and does not reach the device. */
 static void malformed_packets_come_back(void **state)
 {
@@ -594,6 +641,21 @@ static void malformed_packets_come_back(void **state)
 		{ 54, WEIR_FRAME_IP4 | WEIR_FRAME_TCP | WEIR_FRAME_TSO, { 14, 20, 20 }, 100 },
 		{ 1000, WEIR_FRAME_IP4 | WEIR_FRAME_UDP | WEIR_FRAME_TSO, { 14, 20, 20 }, 100 },
 		{ 1000, WEIR_FRAME_IP4 | WEIR_FRAME_SCTP | WEIR_FRAME_TSO, { 14, 12, 20 }, 100 },
+		{ 1000, WEIR_FRAME_IP4 | WEIR_FRAME_TCP | WEIR_FRAME_TSO, { 14, 255, 244 }, 100 },
+		{ 1000,
+		  WEIR_FRAME_IP4 | WEIR_FRAME_TCP | WEIR_FRAME_TSO | WEIR_FRAME_VLAN,
+		  { 14, 20, 475 },
+		  100 },
+		/* what the device would put in goes over the limit, or behind the packet */
+		{ 1000,
+		  WEIR_FRAME_IP4 | WEIR_FRAME_TCP | WEIR_FRAME_TSO | WEIR_FRAME_VLAN,
+		  { 14, 20, 20 },
+		  1461 },
+		{ 1515, WEIR_FRAME_VLAN, { 0 }, 0 },
+		{ 53, WEIR_FRAME_IP4 | WEIR_FRAME_TCP | WEIR_FRAME_L4_CSUM, { 14, 0, 20 }, 0 },
+		{ 41, WEIR_FRAME_IP4 | WEIR_FRAME_UDP | WEIR_FRAME_L4_CSUM, { 14, 0, 20 }, 0 },
+		{ 45, WEIR_FRAME_IP4 | WEIR_FRAME_SCTP | WEIR_FRAME_L4_CSUM, { 14, 0, 20 }, 0 },
+		{ 73, WEIR_FRAME_IP6 | WEIR_FRAME_TCP | WEIR_FRAME_L4_CSUM, { 14, 0, 40 }, 0 },
 		{ 32769, WEIR_FRAME_IP4 | WEIR_FRAME_TCP | WEIR_FRAME_TSO, { 14, 20, 20 }, 100 },
 	};
 	uint64_t desc[2], cookies[ENTRIES];
@@ -807,6 +869,7 @@ int main(void)
 		cmocka_unit_test(unreported_packets_stay),
 		cmocka_unit_test(packets_of_several_frames_are_sent_whole),
 		cmocka_unit_test(offloads_are_described),
+		cmocka_unit_test(the_limits_are_taken),
 		cmocka_unit_test(malformed_packets_come_back),
 		cmocka_unit_test(a_stop_gives_everything_back),
 		cmocka_unit_test(a_drain_that_has_begun_goes_on),

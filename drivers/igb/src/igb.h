@@ -60,6 +60,7 @@ struct igb_rxq {
 struct igb_offload {
 	uint32_t flags; /* the packets' own; 0: nothing is wanted */
 	uint32_t headers; /* bytes that the packets have at least; with TSO: of the headers */
+	uint32_t more; /* bytes on the wire beyond the packet's; with TSO: all, of the longest */
 	uint64_t rest; /* weir_frame::vlan, mss and headers, as they lie there */
 	uint64_t context[2]; /* context descriptor; 0: none is needed */
 	uint64_t command; /* bits for their descriptors */

@@ -17,6 +17,7 @@
 #define MIN_IP6 40
 #define MIN_TCP 20
 #define UDP_BYTES 8
+#define SCTP_BYTES 12
 
 static bool is_one_of(uint32_t flags, uint32_t set)
 {
@@ -33,16 +34,28 @@ static bool headers_are_good(const struct weir_frame_headers *h, uint32_t flags)
 		return false;
 	if ((flags & (WEIR_FRAME_L4_CSUM | WEIR_FRAME_TSO)) && !is_one_of(flags, L4))
 		return false;
-	return h->l2_len >= MIN_L2 && h->l2_len <= MAX_L2 && h->l3_len <= IGB_MAX_HEADERS &&
+	return h->l2_len >= MIN_L2 && h->l2_len <= MAX_L2 && h->l3_len <= IGB_MAX_IP_HEADER &&
 	       h->l3_len >= (flags & WEIR_FRAME_IP4 ? MIN_IP4 : MIN_IP6);
 }
 
 static bool segments_are_good(const struct weir_frame *first, uint32_t flags)
 {
+	const struct weir_frame_headers *h = &first->headers;
+	const uint32_t tag = flags & WEIR_FRAME_VLAN ? IGB_TAG_BYTES : 0;
+
 	if (!first->mss || (flags & WEIR_FRAME_SCTP))
 		return false;
-	return flags & WEIR_FRAME_TCP ? first->headers.l4_len >= MIN_TCP
-				      : first->headers.l4_len == UDP_BYTES;
+	if (tag + h->l2_len + h->l3_len + h->l4_len > IGB_MAX_TSO_HEADERS)
+		return false;
+	return flags & WEIR_FRAME_TCP ? h->l4_len >= MIN_TCP : h->l4_len == UDP_BYTES;
+}
+
+/* Of the header that the checksum is in: the device writes there. */
+static uint32_t l4_bytes(uint32_t flags)
+{
+	if (flags & WEIR_FRAME_TCP)
+		return MIN_TCP;
+	return flags & WEIR_FRAME_UDP ? UDP_BYTES : SCTP_BYTES;
 }
 
 static uint32_t type_of(uint32_t flags)
@@ -79,13 +92,17 @@ bool igb_offload(const struct weir_frame *first, uint32_t flags, struct igb_offl
 	if (flags & WEIR_FRAME_VLAN) {
 		offload->context[0] |= (uint64_t)first->vlan << IGB_CTX_VLAN;
 		offload->command |= IGB_TXD_VLE;
+		offload->more = IGB_TAG_BYTES;
 	}
 	if (flags & WEIR_FRAME_IP_CSUM)
 		offload->command |= IGB_TXD_IXSM;
 	if (flags & WEIR_FRAME_L4_CSUM)
 		offload->command |= IGB_TXD_TXSM;
+	if ((flags & (WEIR_FRAME_L4_CSUM | WEIR_FRAME_TSO)) == WEIR_FRAME_L4_CSUM)
+		offload->headers += l4_bytes(flags);
 	if (flags & WEIR_FRAME_TSO) {
 		offload->headers += h->l4_len;
+		offload->more += offload->headers + first->mss;
 		offload->context[1] |= (uint64_t)h->l4_len << IGB_CTX_L4LEN |
 				       (uint64_t)first->mss << IGB_CTX_MSS;
 		offload->command |= IGB_TXD_TSE | IGB_TXD_TXSM;

@@ -21,7 +21,9 @@
 #define IGB_MAX_FRAME 32768u /* bytes of a transmit descriptor */
 #define IGB_MAX_PACKET_FRAMES 64u
 #define IGB_MAX_TSO 65535u
-#define IGB_MAX_HEADERS 511u /* IPLEN, 9 bits */
+#define IGB_MAX_IP_HEADER 511u /* IPLEN, 9 bits */
+#define IGB_MAX_TSO_HEADERS 512u /* all, with a tag that is inserted */
+#define IGB_TAG_BYTES 4u
 #define IGB_BUFFER_UNIT 1024u
 #define IGB_MAX_BUFFER 16384u
 #define IGB_HEADER_UNIT 64u

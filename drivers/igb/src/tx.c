@@ -151,9 +151,9 @@ static inline bool find_offload(struct igb_txq *q, const struct weir_frame *firs
 		last->rest = rest;
 	}
 	if (packet->flags & WEIR_FRAME_TSO)
-		return packet->bytes > last->headers && last->headers + first->mss <= max_packet &&
+		return packet->bytes > last->headers && last->more <= max_packet &&
 		       packet->bytes - last->headers <= IGB_MAX_TSO;
-	return packet->bytes >= last->headers && packet->bytes <= max_packet;
+	return packet->bytes >= last->headers && packet->bytes + last->more <= max_packet;
 }
 
 /* Takes one packet of any kind. Returns its frames; 0: it does not end, or there is no room. */

@@ -93,7 +93,7 @@ enum weir_frame_flags {
 	/** Received: the packet is damaged (a symbol error, or cut off). */
 	WEIR_FRAME_ERROR = 1 << 13,
 	/** Received: a VLAN tag was taken off and is in weir_frame::vlan. To be sent: insert the
-	 * tag of weir_frame::vlan. */
+	 * tag of weir_frame::vlan; its 4 bytes count to what the MTU allows. */
 	WEIR_FRAME_VLAN = 1 << 17,
 	WEIR_FRAME_L4_CHECKED = 1 << 19, /**< that of TCP, UDP or SCTP; right unless _L4_BAD */
 	WEIR_FRAME_IP_CHECKED = 1 << 20, /**< that of the IPv4 header; right unless _IP_BAD */
