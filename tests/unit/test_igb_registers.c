@@ -18,6 +18,8 @@ static struct device {
 	uint32_t bytes[2 * IGB_QUEUES];
 	unsigned int resets;
 	struct igb_fixture *f; /* the port on it */
+	bool phy_taken; /* others have the PHY, and the semaphore in front of it */
+	unsigned int locks; /* of that semaphore, in spite of them */
 	bool stuck; /* its requests are never answered */
 	bool reset_live; /* it was reset while an owner might go on giving it frames */
 	bool free_early; /* owners might have taken frames back from a bus master */
@@ -57,6 +59,10 @@ static uint32_t read_register(uint64_t offset)
 {
 	if (offset == IGB_STATUS && device.stuck)
 		return IGB_STATUS_MASTER;
+	if (offset == IGB_SWSM && device.phy_taken)
+		return *reg(offset) | IGB_SWSM_SMBI;
+	if (offset == IGB_SW_FW_SYNC && device.phy_taken)
+		return *reg(offset) | IGB_FW_PHY(0);
 	return *reg(offset);
 }
 
@@ -77,6 +83,7 @@ static void write_register(uint64_t offset, uint32_t value)
 {
 	const uint32_t before = *reg(offset);
 
+	device.locks += offset == IGB_SWSM && (value & IGB_SWSM_SWESMBI);
 	look_at_owners(offset == IGB_CTRL && (value & IGB_CTRL_RST));
 	if (offset == IGB_CTRL && (value & IGB_CTRL_RST)) {
 		reset();
@@ -165,9 +172,29 @@ static void owners_are_told_between_halt_and_reset(void **state)
 	}
 }
 
+/* The port is stopped although its link cannot be begun, and does not wait for that once for each
+ * try. */
+static void a_phy_that_is_never_free_is_given_up(void **state)
+{
+	struct igb_fixture f;
+	struct weir_error err;
+
+	(void)state;
+	start(&f);
+	f.igb.copper = true;
+	device.phy_taken = true;
+	assert_int_equal(igb_link_begin(&f.igb.nic, &err), -ETIMEDOUT);
+	assert_non_null(strstr(err.text, "PHY does not answer"));
+	assert_in_range(device.locks, 1, 2);
+	if (weir_nic_stop(&f.igb.nic, &err))
+		fail_msg("%s", err.text);
+	igb_fixture_stop(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_phy_that_is_never_free_is_given_up),
 		cmocka_unit_test(owners_are_told_between_halt_and_reset),
 		cmocka_unit_test(queues_are_enabled_with_their_rings),
 	};

@@ -9,19 +9,26 @@
 #define SEMAPHORE_WAIT_US 1000000
 #define POLL_US 50
 
+static uint64_t after_us(unsigned int us)
+{
+	return weir_now_ns() + us * UINT64_C(1000);
+}
+
 /* Waits until the register has all of `mask`, or none of it. -ETIMEDOUT. */
 static int wait_for(struct weir_nic *nic, uint32_t reg, uint32_t mask, bool set, unsigned int us)
 {
+	const uint64_t end = after_us(us);
 	int rc = 0;
 
-	for (unsigned int waited = 0;; waited += POLL_US) {
+	for (;;) {
+		const bool last = weir_now_ns() >= end;
 		uint32_t value = igb_read(nic, reg, &rc);
 
 		if (rc)
 			return rc;
 		if ((value & mask) == (set ? mask : 0))
 			return 0;
-		if (waited >= us)
+		if (last)
 			return -ETIMEDOUT;
 		igb_sleep_us(POLL_US);
 	}
@@ -78,27 +85,32 @@ int igb_read_mac(struct weir_nic *nic, uint8_t mac[WEIR_NIC_MAC_BYTES], struct w
 static int lock_sync(struct weir_nic *nic)
 {
 	int rc = wait_for(nic, IGB_SWSM, IGB_SWSM_SMBI, false, SEMAPHORE_WAIT_US);
+	uint64_t end;
 	uint32_t swsm;
 
 	/* A driver that died with it: this one is the port's only driver. */
 	if (rc && rc != -ETIMEDOUT)
 		return rc;
 	rc = 0;
-	for (unsigned int waited = 0; waited < SEMAPHORE_WAIT_US; waited += POLL_US) {
+	end = after_us(SEMAPHORE_WAIT_US);
+	do {
 		igb_write(nic, IGB_SWSM, IGB_SWSM_SMBI | IGB_SWSM_SWESMBI, &rc);
 		swsm = igb_read(nic, IGB_SWSM, &rc);
 		if (rc || (swsm & IGB_SWSM_SWESMBI))
 			return rc;
 		igb_sleep_us(POLL_US);
-	}
+	} while (weir_now_ns() < end);
+	igb_write(nic, IGB_SWSM, 0, &rc); /* SMBI is not to be kept either */
 	return -ETIMEDOUT;
 }
 
 static int take_phy(struct weir_nic *nic)
 {
+	const uint64_t end = after_us(SEMAPHORE_WAIT_US);
 	unsigned int port = igb_of(nic)->port;
 
-	for (unsigned int waited = 0; waited < SEMAPHORE_WAIT_US; waited += 100 * POLL_US) {
+	/* By the clock: each lock may take as long as all of this. */
+	do {
 		int rc = lock_sync(nic);
 		uint32_t sync;
 		bool taken;
@@ -113,7 +125,7 @@ static int take_phy(struct weir_nic *nic)
 		if (rc || taken)
 			return rc;
 		igb_sleep_us(100 * POLL_US);
-	}
+	} while (weir_now_ns() < end);
 	return -ETIMEDOUT;
 }
 
