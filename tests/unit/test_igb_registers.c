@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What the igb driver does to registers, and in which order, with the test as the device. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/time.h>
 
 #include <cmocka.h>
 
@@ -191,9 +193,32 @@ static void a_phy_that_is_never_free_is_given_up(void **state)
 	igb_fixture_stop(&f);
 }
 
+static void ignore(int number)
+{
+	(void)number;
+}
+
+/* What the device is given time for, it gets. */
+static void signals_shorten_no_wait(void **state)
+{
+	const struct itimerval often = { { 0, 200 }, { 0, 200 } }, never = { 0 };
+	struct sigaction action = { .sa_handler = ignore }, before;
+	uint64_t begin;
+
+	(void)state;
+	assert_int_equal(sigaction(SIGALRM, &action, &before), 0);
+	begin = weir_now_ns();
+	assert_int_equal(setitimer(ITIMER_REAL, &often, NULL), 0);
+	igb_sleep_us(10000);
+	assert_int_equal(setitimer(ITIMER_REAL, &never, NULL), 0);
+	assert_true(weir_now_ns() - begin >= 10000000);
+	assert_int_equal(sigaction(SIGALRM, &before, NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(signals_shorten_no_wait),
 		cmocka_unit_test(a_phy_that_is_never_free_is_given_up),
 		cmocka_unit_test(owners_are_told_between_halt_and_reset),
 		cmocka_unit_test(queues_are_enabled_with_their_rings),

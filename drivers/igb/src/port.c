@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A port's life: reset (§4.2.1.6.1, §4.5.3), starting, stopping. */
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>
@@ -14,7 +15,9 @@ void igb_sleep_us(unsigned int us)
 {
 	struct timespec pause = { .tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000L };
 
-	nanosleep(&pause, NULL);
+	/* A signal is no reason to look at a device before it may be looked at. */
+	while (nanosleep(&pause, &pause) && errno == EINTR)
+		;
 }
 
 uint32_t igb_read(struct weir_nic *nic, uint32_t reg, int *rc)
