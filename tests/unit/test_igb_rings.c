@@ -722,6 +722,8 @@ static void a_stop_gives_everything_back(void **state)
 			igb_fixture_send(&f, desc, true);
 		igb_fixture_quiesce(&f);
 
+		assert_int_equal(weir_nic_rx_room(f.rxq), 0);
+		assert_int_equal(weir_nic_tx_room(f.txq), 0);
 		assert_int_equal(weir_nic_rx_post(f.rxq, frames, 1), 0);
 		assert_int_equal(weir_nic_tx(f.txq, frames, 1), 0);
 		assert_int_equal(weir_nic_rx(f.rxq, got, ENTRIES), 2);

@@ -111,7 +111,7 @@ static __attribute__((noinline, cold)) int done_not_live(struct weir_nic_txq *tx
 	return !n && empty && control == NIC_DEAD ? -ENODEV : n;
 }
 
-static inline uint32_t control_of(struct nic_queue *queue)
+static inline uint32_t control_of(const struct nic_queue *queue)
 {
 	return atomic_load_explicit(&queue->control, memory_order_acquire);
 }
@@ -163,12 +163,17 @@ WEIR_EXPORT int weir_nic_tx_done(struct weir_nic_txq *txq, uint64_t *cookies, un
 
 WEIR_EXPORT unsigned int weir_nic_rx_room(const struct weir_nic_rxq *rxq)
 {
-	return ((const struct nic_queue *)rxq)->nic->queue_ops.rx_room(rxq);
+	const struct nic_queue *queue = (const struct nic_queue *)rxq;
+
+	/* The ring of a queue that is not live may be being made anew. */
+	return likely(control_of(queue) == NIC_LIVE) ? queue->nic->queue_ops.rx_room(rxq) : 0;
 }
 
 WEIR_EXPORT unsigned int weir_nic_tx_room(const struct weir_nic_txq *txq)
 {
-	return ((const struct nic_queue *)txq)->nic->queue_ops.tx_room(txq);
+	const struct nic_queue *queue = (const struct nic_queue *)txq;
+
+	return likely(control_of(queue) == NIC_LIVE) ? queue->nic->queue_ops.tx_room(txq) : 0;
 }
 
 WEIR_EXPORT void weir_nic_rxq_stats(const struct weir_nic_rxq *rxq,

@@ -511,11 +511,12 @@ int weir_nic_tx(struct weir_nic_txq *txq, const struct weir_frame *frames, unsig
 int weir_nic_tx_done(struct weir_nic_txq *txq, uint64_t *cookies, unsigned int max,
 		     unsigned int *unsent);
 
-/** Frames, or pairs of them with header split, that can be posted now. Owner only. */
+/** Frames, or pairs of them with header split, that can be posted now: 0 while the port is not
+ * started. Owner only. */
 unsigned int weir_nic_rx_room(const struct weir_nic_rxq *rxq);
 
-/** Frames without offloads that can be taken now; a packet with offloads takes one more. Owner
- * only. */
+/** Frames without offloads that can be taken now, 0 while the port is not started; a packet with
+ * offloads takes one more. Owner only. */
 unsigned int weir_nic_tx_room(const struct weir_nic_txq *txq);
 
 /** Counters of a receive queue since it was made. */
