@@ -4,7 +4,9 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -193,6 +195,27 @@ static void a_phy_that_is_never_free_is_given_up(void **state)
 	igb_fixture_stop(&f);
 }
 
+/* An owner that goes to sleep reaches for a running device only. */
+static void a_stopped_device_is_not_armed(void **state)
+{
+	struct igb_fixture f;
+	struct weir_error err;
+
+	(void)state;
+	start(&f);
+	f.rxqs[0]->vector = 1;
+	f.rxqs[0]->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	assert_true(f.rxqs[0]->fd >= 0);
+	assert_int_equal(weir_nic_rxq_arm(f.rxq), 0);
+	assert_int_equal(*reg(IGB_EIMS), 1u << 1);
+	if (weir_nic_stop(&f.igb.nic, &err))
+		fail_msg("%s", err.text);
+	assert_int_equal(weir_nic_rxq_arm(f.rxq), 0);
+	assert_int_equal(*reg(IGB_EIMS), 0);
+	close(f.rxqs[0]->fd);
+	igb_fixture_stop(&f);
+}
+
 static void ignore(int number)
 {
 	(void)number;
@@ -218,6 +241,7 @@ static void signals_shorten_no_wait(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_stopped_device_is_not_armed),
 		cmocka_unit_test(signals_shorten_no_wait),
 		cmocka_unit_test(a_phy_that_is_never_free_is_given_up),
 		cmocka_unit_test(owners_are_told_between_halt_and_reset),

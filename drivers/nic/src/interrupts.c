@@ -100,7 +100,10 @@ WEIR_EXPORT int weir_nic_rxq_arm(struct weir_nic_rxq *rxq)
 	if (queue->fd < 0)
 		return -EOPNOTSUPP;
 	rc = weir_irq_arm(queue->nic->dev, queue->vector);
-	if (!rc && queue->nic->driver->arm)
+	/* A device that is stopped may be in its reset; the start lets all vectors' interrupts
+	 * come. */
+	if (!rc && queue->nic->driver->arm &&
+	    atomic_load_explicit(&queue->control, memory_order_acquire) == NIC_LIVE)
 		rc = queue->nic->driver->arm(queue);
 	return rc;
 }

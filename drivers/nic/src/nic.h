@@ -113,7 +113,8 @@ struct nic_driver {
 	int (*count)(struct weir_nic *nic);
 	/* The link's interrupt came, or may have: clears its cause and lets the next one come. */
 	int (*link_interrupt)(struct weir_nic *nic);
-	/* Lets an unmasked receive vector's next interrupt come. NULL: nothing is to be done. */
+	/* Lets an unmasked receive vector's next interrupt come, of a device that runs; start()
+	 * does so for all. NULL: nothing is to be done. */
 	int (*arm)(struct nic_queue *queue);
 	/* Registers, through the log hook. */
 	void (*dump)(struct weir_nic *nic);
