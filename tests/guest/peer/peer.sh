@@ -113,7 +113,7 @@ outside() {
   local WEIR=$weir
   # shellcheck source=../../../tools/lib/sim.sh
   . "$(dirname "$guest")/lib/sim.sh"
-  work=$(mktemp -d "$build/guest/peer-XXXXXX") && cd "$work" || exit 1
+  mkdir -p "$build/guest" && work=$(mktemp -d "$build/guest/peer-XXXXXX") && cd "$work" || exit 1
   trap 'stop_sims; cd / && rm -rf "$work"' EXIT
   truncate -s 256M disk.img
   for drive in "${!options[@]}"; do
