@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "net_run.h"
 #include "clock.h"
+#include "cpus.h"
 #include "fail.h"
 #include "progress.h"
 #include "stop.h"
@@ -8,8 +9,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,46 +35,21 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
-/* Starts one thread, on its CPU when there is a list. */
-static int start_worker(struct net_worker *worker, struct weir_error *err)
-{
-	const struct cpu_list *list = &worker->run->config->cpus;
-	pthread_attr_t attributes;
-	cpu_set_t cpus;
-	int rc;
-
-	pthread_attr_init(&attributes);
-	if (list->nr) {
-		CPU_ZERO(&cpus);
-		CPU_SET(list->cpus[worker->index], &cpus);
-		pthread_attr_setaffinity_np(&attributes, sizeof(cpus), &cpus);
-	}
-	rc = pthread_create(&worker->thread, &attributes, worker_main, worker);
-	pthread_attr_destroy(&attributes);
-	if (rc)
-		return fail(err, -rc, "cannot start thread %u: %s", worker->index, strerror(rc));
-	worker->started = true;
-	return 0;
-}
-
-/* Requests to stop stay with the main thread. */
 static int start_workers(struct net_run *run, struct weir_error *err)
 {
-	sigset_t ours, before;
-	int rc = 0;
+	for (unsigned int i = 0; i < run->config->queues; i++) {
+		struct net_worker *worker = &run->workers[i];
+		int rc;
 
-	/* Not more: the fault guard needs SIGBUS in every thread. */
-	sigemptyset(&ours);
-	sigaddset(&ours, SIGINT);
-	sigaddset(&ours, SIGTERM);
-	pthread_sigmask(SIG_BLOCK, &ours, &before);
-	for (unsigned int i = 0; !rc && i < run->config->queues; i++) {
-		run->workers[i].run = run;
-		run->workers[i].index = i;
-		rc = start_worker(&run->workers[i], err);
+		worker->run = run;
+		worker->index = i;
+		rc = cpus_start_thread(&run->config->cpus, i, worker_main, worker, &worker->thread,
+				       err);
+		if (rc)
+			return rc;
+		worker->started = true;
 	}
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return rc;
+	return 0;
 }
 
 static void take_sample(const struct net_run *run, uint64_t ns, struct net_sample *sample)

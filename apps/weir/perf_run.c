@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The main thread of weir nvme perf: makes the workers, watches the device, joins them. */
 #include "clock.h"
+#include "cpus.h"
 #include "fail.h"
 #include "perf.h"
 #include "progress.h"
@@ -9,8 +10,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -107,42 +106,19 @@ void perf_end(struct perf *perf)
 	sem_destroy(&perf->start);
 }
 
-/* Starts one thread, on its CPU when there is a list. */
-static int start_worker(struct perf_worker *worker, struct weir_error *err)
-{
-	const struct cpu_list *list = &worker->perf->config->cpus;
-	pthread_attr_t attributes;
-	cpu_set_t cpus;
-	int rc;
-
-	pthread_attr_init(&attributes);
-	if (list->nr) {
-		CPU_ZERO(&cpus);
-		CPU_SET(list->cpus[worker->index], &cpus);
-		pthread_attr_setaffinity_np(&attributes, sizeof(cpus), &cpus);
-	}
-	rc = pthread_create(&worker->thread, &attributes, perf_worker_main, worker);
-	pthread_attr_destroy(&attributes);
-	if (rc)
-		return fail(err, -rc, "cannot start thread %u: %s", worker->index, strerror(rc));
-	worker->started = true;
-	return 0;
-}
-
-/* Requests to stop stay with the main thread. */
 static int start_workers(struct perf *perf, struct weir_error *err)
 {
-	sigset_t ours, before;
 	int rc = 0;
 
-	/* Not more: the fault guard needs SIGBUS in every thread. */
-	sigemptyset(&ours);
-	sigaddset(&ours, SIGINT);
-	sigaddset(&ours, SIGTERM);
-	pthread_sigmask(SIG_BLOCK, &ours, &before);
-	for (unsigned int i = 0; !rc && i < perf->config->queues; i++)
-		rc = start_worker(&perf->workers[i], err);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	for (unsigned int i = 0; i < perf->config->queues; i++) {
+		struct perf_worker *worker = &perf->workers[i];
+
+		rc = cpus_start_thread(&perf->config->cpus, worker->index, perf_worker_main, worker,
+				       &worker->thread, err);
+		if (rc)
+			break;
+		worker->started = true;
+	}
 	if (rc)
 		atomic_store(&perf->stop, true);
 	for (unsigned int i = 0; i < perf->config->queues; i++)
