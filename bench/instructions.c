@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <weir/nvme.h>
 
+#include "ceilings.h"
 #include "device.h"
 #include "refusals.h"
 #include "stepper.h"
@@ -344,23 +345,6 @@ static int measure(void *ctx)
 	return ok ? 0 : 1;
 }
 
-/* The ceiling of a name in the file, or a negative number when there is none. */
-static double ceiling_of(const char *path, const char *name)
-{
-	FILE *file = fopen(path, "re");
-	double ceiling = -1, value;
-	char line[256], key[64];
-
-	if (!file)
-		return ceiling;
-	while (fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "%63s %lf", key, &value) == 2 && !strcmp(key, name))
-			ceiling = value;
-	}
-	fclose(file);
-	return ceiling;
-}
-
 static double per_io(const struct row *row, enum function function)
 {
 	return (double)row->count.instructions[function] / (double)row->ios;
@@ -371,7 +355,7 @@ static bool report_row(const struct shape *shape, const struct row *row, const c
 		       json_t *json)
 {
 	double submit = per_io(row, SUBMIT) + per_io(row, POST) + per_io(row, RING);
-	double poll = per_io(row, POLL), ceiling = ceiling_of(ceilings, shape->name);
+	double poll = per_io(row, POLL), ceiling = ceilings_find(ceilings, shape->name);
 	bool within = submit + poll <= ceiling;
 
 	printf("%-13s %8.1f %8.1f %8.1f %8.1f  %s%s\n", shape->name, submit, poll, submit + poll,
@@ -413,11 +397,7 @@ static bool report(const struct row *rows, const char *ceilings, const char *jso
 	for (size_t i = 0; json && i < NR_SHAPES; i++)
 		ok = report_row(&shapes[i], &rows[i], ceilings, json) && ok;
 	ok = report_depth(rows) && ok;
-	if (json_path && json_dump_file(json, json_path, JSON_INDENT(1) | JSON_REAL_PRECISION(5))) {
-		fprintf(stderr, "cannot write %s\n", json_path);
-		ok = false;
-	}
-	json_decref(json);
+	ok = ceilings_write(json, json_path) && ok;
 	return ok;
 }
 

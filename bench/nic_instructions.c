@@ -20,6 +20,7 @@
 #include <unistd.h>
 #include <weir/nic.h>
 
+#include "ceilings.h"
 #include "igb/sim_igb.h"
 #include "stepper.h"
 
@@ -293,23 +294,6 @@ static int measure(void *ctx)
 	return ok ? 0 : 1;
 }
 
-/* The ceiling of a name in the file, or a negative number when there is none. */
-static double ceiling_of(const char *path, const char *name)
-{
-	FILE *file = fopen(path, "re");
-	double ceiling = -1, value;
-	char line[256], key[64];
-
-	if (!file)
-		return ceiling;
-	while (fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "%63s %lf", key, &value) == 2 && !strcmp(key, name))
-			ceiling = value;
-	}
-	fclose(file);
-	return ceiling;
-}
-
 static bool report(const struct row *rows, const char *ceilings, const char *json_path)
 {
 	json_t *json = json_array();
@@ -319,7 +303,7 @@ static bool report(const struct row *rows, const char *ceilings, const char *jso
 	       "send", "done", "total", "ceiling");
 	for (size_t i = 0; i < NR_SHAPES; i++) {
 		double each[STEPPER_FUNCTIONS], total = 0;
-		double ceiling = ceiling_of(ceilings, shapes[i].name);
+		double ceiling = ceilings_find(ceilings, shapes[i].name);
 		bool within;
 
 		for (unsigned int f = 0; f < STEPPER_FUNCTIONS; f++) {
@@ -340,11 +324,7 @@ static bool report(const struct row *rows, const char *ceilings, const char *jso
 					each[DONE], "total", total, "ceiling", ceiling));
 		ok = within && ok;
 	}
-	if (json_path && json_dump_file(json, json_path, JSON_INDENT(1) | JSON_REAL_PRECISION(5))) {
-		fprintf(stderr, "cannot write %s\n", json_path);
-		ok = false;
-	}
-	json_decref(json);
+	ok = ceilings_write(json, json_path) && ok;
 	return ok;
 }
 
