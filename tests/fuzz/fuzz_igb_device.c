@@ -102,34 +102,11 @@ static uint64_t take_address(struct fuzz_input *input)
 	}
 }
 
-static void map(struct fuzz *fuzz, uint64_t iova, uint64_t offset, uint64_t bytes, uint32_t prot)
-{
-	struct vfio_user_dma_map request = {
-		.argsz = sizeof(request),
-		.flags = prot,
-		.offset = offset,
-		.address = iova,
-		.bytes = bytes,
-	};
-
-	send_message(fuzz->client, VFIO_USER_DMA_MAP, VFIO_USER_NO_REPLY, &request, sizeof(request),
-		     &fuzz->memory, 1);
-}
-
-static void unmap(struct fuzz *fuzz, uint64_t iova, uint64_t bytes)
-{
-	struct vfio_user_dma_unmap request = { .argsz = sizeof(request),
-					       .address = iova,
-					       .bytes = bytes };
-
-	send_message(fuzz->client, VFIO_USER_DMA_UNMAP, VFIO_USER_NO_REPLY, &request,
-		     sizeof(request), NULL, 0);
-}
-
 static void map_memory(struct fuzz *fuzz)
 {
-	map(fuzz, IOVA, 0, READ_PAGE * PAGE, READ_WRITE);
-	map(fuzz, READ_IOVA, READ_PAGE * PAGE, READ_BYTES, VFIO_USER_DMA_READABLE);
+	send_map(fuzz->client, fuzz->memory, IOVA, 0, READ_PAGE * PAGE, READ_WRITE);
+	send_map(fuzz->client, fuzz->memory, READ_IOVA, READ_PAGE * PAGE, READ_BYTES,
+		 VFIO_USER_DMA_READABLE);
 }
 
 /* The controller reaches memory by message: an honest answer. */
@@ -402,15 +379,15 @@ static void change_memory(struct fuzz *fuzz)
 
 	switch (choice % 4) {
 	case 0:
-		unmap(fuzz, IOVA, READ_PAGE * PAGE);
+		send_unmap(fuzz->client, IOVA, READ_PAGE * PAGE);
 		break;
 	case 1:
 		map_memory(fuzz);
 		break;
 	case 2: /* in pieces */
-		unmap(fuzz, IOVA, READ_PAGE * PAGE);
+		send_unmap(fuzz->client, IOVA, READ_PAGE * PAGE);
 		for (uint64_t at = 0; at < READ_PAGE * PAGE; at += 16 * PAGE)
-			map(fuzz, IOVA + at, at, 16 * PAGE, READ_WRITE);
+			send_map(fuzz->client, fuzz->memory, IOVA + at, at, 16 * PAGE, READ_WRITE);
 		break;
 	default:
 		write_region(fuzz->client, 7, 4, choice >> 4, 2);

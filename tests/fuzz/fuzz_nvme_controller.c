@@ -118,30 +118,6 @@ static uint64_t take_address(struct fuzz_input *input)
 	}
 }
 
-static void map(struct fuzz *fuzz, uint64_t iova, uint64_t offset, uint64_t bytes, uint32_t prot)
-{
-	struct vfio_user_dma_map request = {
-		.argsz = sizeof(request),
-		.flags = prot,
-		.offset = offset,
-		.address = iova,
-		.bytes = bytes,
-	};
-
-	send_message(fuzz->client, VFIO_USER_DMA_MAP, VFIO_USER_NO_REPLY, &request, sizeof(request),
-		     &fuzz->memory, 1);
-}
-
-static void unmap(struct fuzz *fuzz, uint64_t iova, uint64_t bytes)
-{
-	struct vfio_user_dma_unmap request = { .argsz = sizeof(request),
-					       .address = iova,
-					       .bytes = bytes };
-
-	send_message(fuzz->client, VFIO_USER_DMA_UNMAP, VFIO_USER_NO_REPLY, &request,
-		     sizeof(request), NULL, 0);
-}
-
 /* The controller reaches memory by message: an honest answer. */
 static void answer(void *ctx)
 {
@@ -219,9 +195,9 @@ static void connect_driver(struct fuzz *fuzz)
 	map_doorbells(fuzz);
 	/* From here on nothing is a reply. */
 	wire_set_pump(server_end, answer, fuzz);
-	map(fuzz, IOVA, 0, SHARED_BYTES, READ_WRITE);
-	map(fuzz, READ_IOVA, 0, PART_BYTES, VFIO_USER_DMA_READABLE);
-	map(fuzz, WRITE_IOVA, 0, PART_BYTES, VFIO_USER_DMA_WRITEABLE);
+	send_map(fuzz->client, fuzz->memory, IOVA, 0, SHARED_BYTES, READ_WRITE);
+	send_map(fuzz->client, fuzz->memory, READ_IOVA, 0, PART_BYTES, VFIO_USER_DMA_READABLE);
+	send_map(fuzz->client, fuzz->memory, WRITE_IOVA, 0, PART_BYTES, VFIO_USER_DMA_WRITEABLE);
 	write_region(fuzz->client, 7, 4, 6, 2); /* memory decoding, bus master */
 	sim_server_turn(fuzz->server);
 }
@@ -359,23 +335,25 @@ static void change_memory(struct fuzz *fuzz)
 
 	switch (choice % 6) {
 	case 0:
-		unmap(fuzz, IOVA, SHARED_BYTES);
+		send_unmap(fuzz->client, IOVA, SHARED_BYTES);
 		break;
 	case 1:
-		map(fuzz, IOVA, 0, SHARED_BYTES, READ_WRITE);
+		send_map(fuzz->client, fuzz->memory, IOVA, 0, SHARED_BYTES, READ_WRITE);
 		break;
 	case 2: /* in pieces, which lie together or do not */
-		unmap(fuzz, IOVA, SHARED_BYTES);
+		send_unmap(fuzz->client, IOVA, SHARED_BYTES);
 		for (uint64_t at = 0; at < SHARED_BYTES; at += SHARED_BYTES / 4)
-			map(fuzz, IOVA + at, choice & 0x80 ? at : SHARED_BYTES / 4 * 3 - at,
-			    SHARED_BYTES / 4, READ_WRITE);
+			send_map(fuzz->client, fuzz->memory, IOVA + at,
+				 choice & 0x80 ? at : SHARED_BYTES / 4 * 3 - at, SHARED_BYTES / 4,
+				 READ_WRITE);
 		break;
 	case 3:
-		unmap(fuzz, READ_IOVA, PART_BYTES);
-		unmap(fuzz, WRITE_IOVA, PART_BYTES);
+		send_unmap(fuzz->client, READ_IOVA, PART_BYTES);
+		send_unmap(fuzz->client, WRITE_IOVA, PART_BYTES);
 		break;
 	default:
-		unmap(fuzz, IOVA + take(&fuzz->input, 1) * PAGE, take(&fuzz->input, 1) * PAGE);
+		send_unmap(fuzz->client, IOVA + take(&fuzz->input, 1) * PAGE,
+			   take(&fuzz->input, 1) * PAGE);
 		break;
 	}
 }

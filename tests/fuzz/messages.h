@@ -41,4 +41,30 @@ static inline void write_region(struct wire *wire, uint32_t region, uint64_t off
 		     sizeof(access) + bytes, NULL, 0);
 }
 
+/* Lets the device reach a part of the file by these addresses. */
+static inline void send_map(struct wire *wire, int fd, uint64_t iova, uint64_t offset,
+			    uint64_t bytes, uint32_t prot)
+{
+	struct vfio_user_dma_map request = {
+		.argsz = sizeof(request),
+		.flags = prot,
+		.offset = offset,
+		.address = iova,
+		.bytes = bytes,
+	};
+
+	send_message(wire, VFIO_USER_DMA_MAP, VFIO_USER_NO_REPLY, &request, sizeof(request), &fd,
+		     1);
+}
+
+static inline void send_unmap(struct wire *wire, uint64_t iova, uint64_t bytes)
+{
+	struct vfio_user_dma_unmap request = { .argsz = sizeof(request),
+					       .address = iova,
+					       .bytes = bytes };
+
+	send_message(wire, VFIO_USER_DMA_UNMAP, VFIO_USER_NO_REPLY, &request, sizeof(request), NULL,
+		     0);
+}
+
 #endif
