@@ -177,6 +177,44 @@ static inline int sim_client_unmap(struct sim_client *client, uint64_t iova, uin
 	return sim_client_call(client, VFIO_USER_DMA_UNMAP, &unmap, sizeof(unmap));
 }
 
+/*
+ * Answers a DMA request of the server from memory at an IOVA. 1, or 0 when there is none; -EFAULT:
+ * it is for something else; -EBADMSG: it is no such request; or what wire_send() says.
+ */
+static inline int sim_client_answer_dma(struct sim_client *client, uint8_t *memory, uint64_t iova,
+					uint64_t bytes)
+{
+	static uint8_t reply[sizeof(struct vfio_user_dma_access) + VFIO_USER_DEFAULT_MAX_TRANSFER];
+	struct vfio_user_dma_access access;
+	struct wire_message message;
+	struct vfio_user_header header;
+	struct iovec part = { .iov_base = reply, .iov_len = sizeof(access) };
+	uint64_t offset;
+	int rc;
+
+	if (wire_receive(client->wire, &message, 0, NULL))
+		return 0;
+	header = message.header;
+	header.flags = VFIO_USER_TYPE_REPLY;
+	memcpy(&access, message.payload, sizeof(access));
+	offset = access.address - iova;
+	if (offset >= bytes || access.count > bytes - offset ||
+	    access.count > VFIO_USER_DEFAULT_MAX_TRANSFER)
+		return -EFAULT;
+	memcpy(reply, &access, sizeof(access));
+	if (header.command == VFIO_USER_DMA_WRITE) {
+		memcpy(memory + offset, (const uint8_t *)message.payload + sizeof(access),
+		       access.count);
+	} else if (header.command == VFIO_USER_DMA_READ) {
+		memcpy(reply + sizeof(access), memory + offset, access.count);
+		part.iov_len += access.count;
+	} else {
+		return -EBADMSG;
+	}
+	rc = wire_send(client->wire, &header, &part, 1, NULL, 0, 1000, NULL);
+	return rc ? rc : 1;
+}
+
 /* SET_IRQS with up to 16 descriptors; `data` follows the request. */
 static inline int sim_client_set_irqs(struct sim_client *client, uint32_t index, uint32_t flags,
 				      uint32_t start, uint32_t count, const void *data,
