@@ -610,7 +610,6 @@ static void malformed_packets_come_back(void **state)
 	} cases[] = {
 		{ 0, 0, { 0 }, 0 },
 		{ 16, 0, { 0 }, 0 },
-		{ 16, 0, { 0 }, 0 },
 		{ 1519, 0, { 0 }, 0 },
 		{ UINT32_MAX, 0, { 0 }, 0 },
 		{ 60, WEIR_FRAME_UNUSED, { 0 }, 0 },
