@@ -18,6 +18,7 @@
 #include <weir/nic.h>
 
 #include "base/base.h"
+#include "own.h"
 
 static_assert(sizeof(struct weir_frame) == 32, "a frame is half of a line");
 
@@ -134,9 +135,7 @@ struct weir_nic {
 	struct weir_arena *arena;
 	struct weir_log log;
 	struct weir_nic_options options;
-	/* what weir_nic_open() made and weir_nic_close() ends */
-	struct weir_ioas *own_ioas;
-	bool owns_device;
+	struct own own; /* what weir_nic_open() made and weir_nic_close() ends */
 
 	/* Bytes of the longest packet, without the frame check sequence. */
 	_Alignas(WEIR_CACHE_PAIR) _Atomic uint32_t max_packet;

@@ -10,8 +10,6 @@
  * parked is the device set up anew, and the queues set LIVE. An owner that does not call holds the
  * start up, never memory that it may be using.
  */
-#include <time.h>
-
 #include "nic.h"
 
 void nic_set_control(struct weir_nic *nic, enum nic_control control)
@@ -96,22 +94,20 @@ WEIR_EXPORT int weir_nic_stop(struct weir_nic *nic, struct weir_error *err)
 	return rc;
 }
 
+static int begin_reset(void *nic, struct weir_error *err)
+{
+	return weir_nic_stop(nic, err);
+}
+
+static int finish_reset(void *nic, struct weir_error *err)
+{
+	return weir_nic_start(nic, err);
+}
+
 WEIR_EXPORT int weir_nic_reset(struct weir_nic *nic, unsigned int timeout_ms,
 			       struct weir_error *err)
 {
-	const struct timespec pause = { .tv_nsec = 100000 };
-	uint64_t deadline = weir_now_ns() + timeout_ms * UINT64_C(1000000);
-	int rc = weir_nic_stop(nic, err);
+	static const struct own_reset how = { .begin = begin_reset, .finish = finish_reset };
 
-	while (!rc) {
-		rc = weir_nic_start(nic, err);
-		if (rc != -EAGAIN)
-			break;
-		if (weir_now_ns() > deadline)
-			return weir_error_prefix(err, -ETIMEDOUT, "no reset within %u ms",
-						 timeout_ms);
-		rc = 0;
-		nanosleep(&pause, NULL);
-	}
-	return rc;
+	return own_reset(&how, nic, timeout_ms, err);
 }

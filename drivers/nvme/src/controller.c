@@ -415,10 +415,7 @@ static void shut_down(struct weir_nvme *nvme)
 
 WEIR_EXPORT void weir_nvme_close(struct weir_nvme *nvme)
 {
-	struct weir_ioas *own_ioas;
-	struct weir_device *dev;
-	struct weir_arena *arena;
-	bool owns_device;
+	struct own own;
 
 	if (!nvme)
 		return;
@@ -430,16 +427,9 @@ WEIR_EXPORT void weir_nvme_close(struct weir_nvme *nvme)
 	if (!weir_device_gone(nvme->dev))
 		weir_device_bus_master(nvme->dev, 0, NULL);
 
-	own_ioas = nvme->own_ioas;
-	owns_device = nvme->owns_device;
-	dev = nvme->dev;
-	arena = nvme->arena;
+	own = nvme->own;
 	release(nvme);
-	if (owns_device) {
-		weir_device_close(dev);
-		weir_ioas_destroy(own_ioas);
-		weir_arena_destroy(arena);
-	}
+	own_close(&own);
 }
 
 WEIR_EXPORT void weir_nvme_info(const struct weir_nvme *nvme, struct weir_nvme_info *info)

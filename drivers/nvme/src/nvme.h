@@ -18,6 +18,7 @@
 #include <weir/nvme.h>
 
 #include "base/base.h"
+#include "own.h"
 #include "spec.h"
 
 #define NVME_MAX_QUEUES 1024 /* I/O queue pairs, whatever the options say */
@@ -219,9 +220,7 @@ struct weir_nvme {
 	struct weir_mapping *mapping;
 	struct weir_nvme_options options;
 	struct weir_log log;
-	/* what weir_nvme_open() made and weir_nvme_close() ends */
-	struct weir_ioas *own_ioas;
-	bool owns_device;
+	struct own own; /* what weir_nvme_open() made and weir_nvme_close() ends */
 
 	pthread_mutex_t lock;
 	enum nvme_state state;

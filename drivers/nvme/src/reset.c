@@ -10,8 +10,6 @@
  */
 #include "nvme.h"
 
-#include <time.h>
-
 static void set_control(struct weir_nvme *nvme, enum nvme_qp_control control)
 {
 	struct weir_nvme_qp *qp;
@@ -129,24 +127,20 @@ WEIR_EXPORT int weir_nvme_reset_finish(struct weir_nvme *nvme, struct weir_error
 	return rc;
 }
 
+static int begin(void *nvme, struct weir_error *err)
+{
+	return weir_nvme_reset_begin(nvme, err);
+}
+
+static int finish(void *nvme, struct weir_error *err)
+{
+	return weir_nvme_reset_finish(nvme, err);
+}
+
 WEIR_EXPORT int weir_nvme_reset(struct weir_nvme *nvme, unsigned int timeout_ms,
 				struct weir_error *err)
 {
-	const struct timespec pause = { .tv_nsec = 100000 };
-	uint64_t deadline = weir_now_ns() + timeout_ms * UINT64_C(1000000);
-	int rc = weir_nvme_reset_begin(nvme, err);
+	static const struct own_reset how = { .begin = begin, .finish = finish };
 
-	if (rc == -EALREADY)
-		rc = 0; /* one that was begun, or given up before: go on with it */
-	while (!rc) {
-		rc = weir_nvme_reset_finish(nvme, err);
-		if (rc != -EAGAIN)
-			break;
-		if (weir_now_ns() > deadline)
-			return weir_error_prefix(err, -ETIMEDOUT, "no reset within %u ms",
-						 timeout_ms);
-		rc = 0;
-		nanosleep(&pause, NULL);
-	}
-	return rc;
+	return own_reset(&how, nvme, timeout_ms, err);
 }
