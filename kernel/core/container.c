@@ -4,6 +4,7 @@
  * last group the backend goes, and whatever was mapped with it: a container has no powers but those
  * of its groups' owner.
  */
+#include <linux/capability.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/iommu.h>
@@ -47,7 +48,9 @@ static long container_check_extension(struct weir_container *container, unsigned
 {
 	if (container->backend)
 		return container->backend->ops->check_extension(container->data, extension);
-	return weir_backends_have(extension);
+	if (list_empty(&container->groups))
+		return weir_backends_have(extension) || weir_no_iommu_has(extension);
+	return container->no_iommu ? weir_no_iommu_has(extension) : weir_backends_have(extension);
 }
 
 /* Attaches all groups, or none. */
@@ -78,7 +81,7 @@ static int container_set_backend(struct weir_container *container, unsigned long
 
 	if (list_empty(&container->groups) || container->backend)
 		return -EINVAL;
-	backend = weir_backend_get(type);
+	backend = container->no_iommu ? weir_no_iommu_backend_get(type) : weir_backend_get(type);
 	if (!backend)
 		return -ENODEV;
 	data = backend->ops->open(type);
@@ -134,6 +137,18 @@ static const struct file_operations container_fops = {
 	.compat_ioctl = compat_ptr_ioctl,
 };
 
+/* A group without an IOMMU is one device, whose driver's user has its DMA. */
+static int claim_dma(struct weir_group *group)
+{
+	return group->no_iommu ? 0 : iommu_group_claim_dma_owner(group->iommu_group, group);
+}
+
+static void release_dma(struct weir_group *group)
+{
+	if (!group->no_iommu)
+		iommu_group_release_dma_owner(group->iommu_group);
+}
+
 int weir_container_add_group(struct file *file, struct weir_group *group)
 {
 	struct weir_container *container = file->private_data;
@@ -141,9 +156,14 @@ int weir_container_add_group(struct file *file, struct weir_group *group)
 
 	if (file->f_op != &container_fops)
 		return -EBADFD;
+	if (group->no_iommu && !capable(CAP_SYS_RAWIO))
+		return -EPERM;
 
 	down_write(&container->sem);
-	rc = iommu_group_claim_dma_owner(group->iommu_group, group);
+	if (!list_empty(&container->groups) && container->no_iommu != group->no_iommu)
+		rc = -EPERM;
+	else
+		rc = claim_dma(group);
 	if (rc)
 		goto unlock;
 	if (container->backend) {
@@ -151,6 +171,7 @@ int weir_container_add_group(struct file *file, struct weir_group *group)
 		if (rc)
 			goto release_owner;
 	}
+	container->no_iommu = group->no_iommu;
 	list_add_tail(&group->container_entry, &container->groups);
 	kref_get(&container->kref);
 	group->container = container;
@@ -158,7 +179,7 @@ int weir_container_add_group(struct file *file, struct weir_group *group)
 	return 0;
 
 release_owner:
-	iommu_group_release_dma_owner(group->iommu_group);
+	release_dma(group);
 unlock:
 	up_write(&container->sem);
 	return rc;
@@ -174,7 +195,7 @@ void weir_container_remove_group(struct weir_group *group)
 	list_del(&group->container_entry);
 	if (backend)
 		backend->ops->detach_group(container->data, group->iommu_group);
-	iommu_group_release_dma_owner(group->iommu_group);
+	release_dma(group);
 	if (backend && list_empty(&container->groups)) {
 		backend->ops->release(container->data);
 		container->backend = NULL;

@@ -62,12 +62,26 @@ struct weir_context_ops {
 	void (*detach)(struct weir_binding *binding);
 
 	/*
+	 * For a context in the place of a container of groups without an IOMMU: from now on it has
+	 * no compatible address space but one that user space names. Nothing is bound or attached
+	 * for these. -EINVAL: it has such an address space.
+	 */
+	int (*set_no_iommu)(struct weir_context *context);
+
+	/*
 	 * For a context in the place of a container: the id of the address space that type 1's
 	 * ioctls work on. When there is none, it is made if make says so. -ENODEV, there is none;
-	 * -ENOMEM. No device need be bound.
+	 * -EINVAL, it is to be made, and the context is for groups without an IOMMU; -ENOMEM. No
+	 * device need be bound.
 	 */
 	int (*compatible)(struct weir_context *context, bool make, u32 *id);
 };
+
+/*
+ * Whether devices without an IOMMU are taken, by the module's parameter: what VFIO_CHECK_EXTENSION
+ * says of VFIO_NOIOMMU_IOMMU on a context. Any context.
+ */
+bool weir_no_iommu_enabled(void);
 
 /* Once, from module init and exit; never fails. No context is in use at the end. */
 void weir_contexts_register(const struct weir_context_ops *ops);

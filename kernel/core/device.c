@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Life of a device: allocated, registered, in use, unregistered, released. */
 #include <linux/idr.h>
-#include <linux/iommu.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 
@@ -141,9 +140,6 @@ int weir_device_register(struct weir_device *device)
 	struct weir_group *group;
 	int rc;
 
-	/* User space does not know how to flush caches for a device. */
-	if (!device_iommu_capable(device->parent, IOMMU_CAP_CACHE_COHERENCY))
-		return -EINVAL;
 	if (!device->set) {
 		rc = weir_device_join_set(device, device);
 		if (rc)
@@ -160,12 +156,15 @@ int weir_device_register(struct weir_device *device)
 	device->group = group;
 	mutex_unlock(&device->set->lock);
 	refcount_set(&device->users, 1);
+	/* A node is there to be bound to a context, for which this is nothing. */
+	if (group->no_iommu)
+		device->dev.devt = 0;
 	/* It can be opened before this returns. */
 	rc = cdev_device_add(&device->cdev, &device->dev);
 	if (rc) {
 		device_reclaim(device);
 		weir_device_leave_set(device);
-		weir_group_leave(group);
+		weir_group_leave(group, device->parent);
 		return rc;
 	}
 	mutex_lock(&group->devices_lock);
@@ -186,7 +185,7 @@ void weir_device_unregister(struct weir_device *device)
 
 	device_reclaim(device);
 	weir_device_leave_set(device);
-	weir_group_leave(group);
+	weir_group_leave(group, device->parent);
 }
 EXPORT_SYMBOL_GPL(weir_device_unregister);
 

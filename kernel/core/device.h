@@ -61,7 +61,7 @@ struct weir_device_ops {
 	/*
 	 * The first file is about to be made: bring the device into a state to be used. [1] of its
 	 * group and [3] are held. DMA is its user's already: the group is attached to a container's
-	 * address space, or to none yet.
+	 * address space, or to none yet, or it has no IOMMU.
 	 */
 	int (*open)(struct weir_device *device);
 	/*
@@ -194,9 +194,10 @@ int weir_device_join_set(struct weir_device *device, const void *id);
  * weir_device_register - lets the device be opened. It gets the node /dev/vfio/devices/vfioN, and
  * with its group's first device comes the node /dev/vfio/GROUP.
  *
- * A device without a set gets one of its own. -EINVAL: it has no IOMMU, or its DMA is not coherent
- * with the processors' caches; -ENOMEM, or what the driver core says. May not be called again for a
- * device that was registered once.
+ * A device without a set gets one of its own. One without an IOMMU, if these are taken at all, gets
+ * the node /dev/vfio/noiommu-GROUP only. -EINVAL: it has no IOMMU, or its DMA is not coherent with
+ * the processors' caches; -ENOMEM, or what the driver core says. May not be called again for a
+ * device that was registered once. No lock of the core or below may be held.
  */
 int weir_device_register(struct weir_device *device);
 

@@ -58,15 +58,25 @@ end_bond:
 	return rc;
 }
 
+/* A context has nothing to do with a device without an IOMMU. [1] and [3] are held. */
+static int first_open_by_group(struct weir_device *device)
+{
+	const struct weir_group *group = device->group;
+	bool bind = group->held.context && !group->no_iommu;
+
+	return first_open(device, bind ? &group->held : NULL, false);
+}
+
 /* One more file from the group; the first one opens the device. [1] is held. */
 static int open_by_group(struct weir_device *device)
 {
-	const struct weir_held_context *held = &device->group->held;
 	int rc = 0;
 
 	mutex_lock(&device->set->lock);
-	if (!device->open_count)
-		rc = first_open(device, held->context ? held : NULL, false);
+	if (device->group->no_iommu)
+		rc = weir_no_iommu_may_open(device->group, !device->open_count);
+	if (!rc && !device->open_count)
+		rc = first_open_by_group(device);
 	if (!rc) {
 		device->open_count++;
 		note_holder(device);
@@ -223,6 +233,9 @@ struct file *weir_device_file_open(struct weir_device *device)
 	device_file->group_file = get_file(group->opened_file);
 	device_file->usable = true;
 	group->device_files++;
+	if (group->no_iommu)
+		dev_warn(device->parent, "%s: opened without an IOMMU by %s (process %d)\n",
+			 device->ops->name, current->comm, task_tgid_nr(current));
 	return file;
 
 close:

@@ -3,7 +3,7 @@
  * Groups: /dev/vfio/NUMBER, the smallest set of devices that the IOMMU can keep apart from others.
  * Who opens a group and puts it into a container owns the DMA of all its devices; the driver core
  * keeps host drivers away from then on (iommu_group_claim_dma_owner), so that nobody has to judge
- * drivers.
+ * drivers. A device without an IOMMU can be made a group, too: no_iommu.c.
  *
  * A group is in a container, or, in the same way, on a context; or its devices are bound to
  * contexts by their own nodes, and then the group cannot be opened.
@@ -11,6 +11,7 @@
  * A file of a device holds its group's file. Files can thus be closed in any order, and the end of
  * a group's file comes when all its devices are quiet.
  */
+#include <linux/capability.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/idr.h>
@@ -55,6 +56,8 @@ static int group_open(struct inode *inode, struct file *file)
 	mutex_lock(&group->lock);
 	if (!group->iommu_group) {
 		rc = -ENODEV;
+	} else if (group->no_iommu && !capable(CAP_SYS_RAWIO)) {
+		rc = -EPERM;
 	} else if (group->opened_file || group->bonds) {
 		rc = -EBUSY;
 	} else {
@@ -127,7 +130,10 @@ static long group_join_container(struct weir_group *group, struct file *file)
 
 	if (!weir_context_hold(&group->held, file))
 		return weir_container_add_group(file, group);
-	rc = held->ops->compatible(held->context, true, &id);
+	if (group->no_iommu)
+		rc = held->ops->set_no_iommu(held->context);
+	else
+		rc = held->ops->compatible(held->context, true, &id);
 	if (rc)
 		weir_context_let_go(&group->held);
 	return rc;
@@ -280,7 +286,7 @@ static struct iommu_group *group_end(struct weir_group *group)
 }
 
 /* Takes the reference to iommu_group over, if it succeeds. */
-static struct weir_group *group_create(struct iommu_group *iommu_group)
+static struct weir_group *group_create(struct iommu_group *iommu_group, bool no_iommu)
 {
 	struct weir_group *group = kzalloc(sizeof(*group), GFP_KERNEL);
 	int minor, rc;
@@ -293,6 +299,7 @@ static struct weir_group *group_create(struct iommu_group *iommu_group)
 		return ERR_PTR(minor);
 	}
 	group->id = iommu_group_id(iommu_group);
+	group->no_iommu = no_iommu;
 	mutex_init(&group->lock);
 	weir_lock_name(&group->lock, "weir_group.lock");
 	mutex_init(&group->devices_lock);
@@ -305,7 +312,7 @@ static struct weir_group *group_create(struct iommu_group *iommu_group)
 	cdev_init(&group->cdev, &group_fops);
 	group->cdev.owner = THIS_MODULE;
 
-	rc = dev_set_name(&group->dev, "%d", group->id);
+	rc = dev_set_name(&group->dev, "%s%d", no_iommu ? "noiommu-" : "", group->id);
 	if (rc)
 		goto put;
 	/* It can be opened before this returns. */
@@ -334,20 +341,17 @@ static struct weir_group *group_find(const struct iommu_group *iommu_group)
 	return NULL;
 }
 
-struct weir_group *weir_group_join(struct device *parent)
+/* Takes the reference to iommu_group over. */
+static struct weir_group *join(struct iommu_group *iommu_group, bool no_iommu)
 {
-	struct iommu_group *iommu_group = iommu_group_get(parent);
 	struct weir_group *group;
-
-	if (!iommu_group)
-		return ERR_PTR(-EINVAL);
 
 	mutex_lock(&groups_lock);
 	group = group_find(iommu_group);
 	if (group) {
 		iommu_group_put(iommu_group);
 	} else {
-		group = group_create(iommu_group);
+		group = group_create(iommu_group, no_iommu);
 		if (IS_ERR(group)) {
 			iommu_group_put(iommu_group);
 			goto unlock;
@@ -360,8 +364,42 @@ unlock:
 	return group;
 }
 
-void weir_group_leave(struct weir_group *group)
+static struct weir_group *join_without_iommu(struct device *parent)
 {
+	struct iommu_group *iommu_group;
+	struct weir_group *group;
+
+	if (!weir_no_iommu_enabled())
+		return ERR_PTR(-EINVAL);
+	iommu_group = weir_no_iommu_group_begin(parent);
+	if (IS_ERR(iommu_group))
+		return ERR_CAST(iommu_group);
+	group = join(iommu_group, true);
+	if (IS_ERR(group))
+		weir_no_iommu_group_end(parent);
+	else
+		weir_no_iommu_taint(parent);
+	return group;
+}
+
+struct weir_group *weir_group_join(struct device *parent)
+{
+	struct iommu_group *iommu_group = iommu_group_get(parent);
+
+	if (!iommu_group)
+		return join_without_iommu(parent);
+	/* User space does not know how to flush caches for a device. */
+	if (!device_iommu_capable(parent, IOMMU_CAP_CACHE_COHERENCY)) {
+		iommu_group_put(iommu_group);
+		return ERR_PTR(-EINVAL);
+	}
+	return join(iommu_group, false);
+}
+
+void weir_group_leave(struct weir_group *group, struct device *parent)
+{
+	struct iommu_group *iommu_group;
+
 	mutex_lock(&groups_lock);
 	if (--group->members) {
 		mutex_unlock(&groups_lock);
@@ -376,7 +414,10 @@ void weir_group_leave(struct weir_group *group)
 	 * This may take long. A device that joins meanwhile gets a group of its own, whose DMA is
 	 * claimed until this is done.
 	 */
-	iommu_group_put(group_end(group));
+	iommu_group = group_end(group);
+	if (group->no_iommu)
+		weir_no_iommu_group_end(parent);
+	iommu_group_put(iommu_group);
 	put_device(&group->dev);
 }
 

@@ -37,6 +37,8 @@ struct weir_container {
 	/* [2] guards all that follows. */
 	struct rw_semaphore sem;
 	struct list_head groups;
+	/* Of what kind they are, when there is one. */
+	bool no_iommu;
 	struct weir_backend *backend;
 	void *data;
 };
@@ -50,6 +52,8 @@ struct weir_group {
 	struct cdev cdev;
 	/* Constant. */
 	int id;
+	/* Of one device, made by no_iommu.c. */
+	bool no_iommu;
 
 	/* Under the lock of all groups, in group.c. */
 	struct list_head entry;
@@ -107,8 +111,9 @@ void weir_container_exit(void);
 struct device *weir_container_device(void);
 
 /*
- * Puts a group into the container that file is, claims its DMA, and attaches it to the backend, if
- * there is one. [1] of the group is held. -EBADFD: no container.
+ * Puts a group into the container that file is, claims its DMA, if an IOMMU has it, and attaches it
+ * to the backend, if there is one. [1] of the group is held. -EBADFD: no container; -EPERM: groups
+ * of the other kind are in it, with an IOMMU or without, or the caller may not have the latter.
  */
 int weir_container_add_group(struct file *file, struct weir_group *group);
 /* Undoes it, and ends the backend with the container's last group. [1] of the group is held. */
@@ -121,6 +126,28 @@ bool weir_backends_have(unsigned long extension);
 /* A backend that can be opened as that type, and that holds its module. NULL: there is none. */
 struct weir_backend *weir_backend_get(unsigned long type);
 void weir_backend_put(struct weir_backend *backend);
+
+/*
+ * no_iommu.c: whether containers of groups without an IOMMU have the extension; never, unless these
+ * are enabled (context.h).
+ */
+bool weir_no_iommu_has(unsigned long extension);
+/* Their backend, as weir_backend_get(). */
+struct weir_backend *weir_no_iommu_backend_get(unsigned long type);
+/*
+ * A new group of a device that is in none, with a reference for the caller. Takes the IOMMU core's
+ * group mutex: no lock is held. An ERR_PTR.
+ */
+struct iommu_group *weir_no_iommu_group_begin(struct device *parent);
+/* The device is in no group any more; references last. No lock is held. */
+void weir_no_iommu_group_end(struct device *parent);
+/*
+ * Whether the caller may have a file of a device of such a group; first: which is not open. -EPERM:
+ * it has no CAP_SYS_RAWIO, or its context has a compatible address space. [1] is held.
+ */
+int weir_no_iommu_may_open(const struct weir_group *group, bool first);
+/* Says in the log, and by the kernel's taint, that user space is given the device. */
+void weir_no_iommu_taint(struct device *parent);
 
 /*
  * context.c: holds the context that file is, with its module. The caller holds the file. False: it
@@ -160,9 +187,12 @@ long weir_cdev_detach(struct weir_device *device,
 int weir_groups_init(void);
 void weir_groups_exit(void);
 
-/* The group of a device, made when it is the group's first. An ERR_PTR. */
+/*
+ * The group of a device, made when it is the group's first. An ERR_PTR: -EINVAL, the device has no
+ * IOMMU, which is not enabled, or its DMA is not coherent; -ENOMEM...
+ */
 struct weir_group *weir_group_join(struct device *parent);
-void weir_group_leave(struct weir_group *group);
+void weir_group_leave(struct weir_group *group, struct device *parent);
 
 /* device.c: the class of all devices. */
 int weir_devices_init(void);

@@ -205,13 +205,28 @@ static void door_detach(struct weir_binding *binding)
 	mutex_unlock(&context->lock);
 }
 
+static int door_set_no_iommu(struct weir_context *context)
+{
+	int rc = 0;
+
+	mutex_lock(&context->lock);
+	if (context->compatible)
+		rc = -EINVAL;
+	else
+		WRITE_ONCE(context->no_iommu, true);
+	mutex_unlock(&context->lock);
+	return rc;
+}
+
 static int door_compatible(struct weir_context *context, bool make, u32 *id)
 {
 	struct weir_door_ioas *ioas;
 	int rc = 0;
 
 	mutex_lock(&context->lock);
-	if (!context->compatible && !make) {
+	if (context->no_iommu && make) {
+		rc = -EINVAL;
+	} else if (!context->compatible && !make) {
 		rc = -ENODEV;
 	} else if (!context->compatible) {
 		ioas = weir_door_ioas_new(context);
@@ -234,6 +249,7 @@ const struct weir_context_ops weir_door_ops = {
 	.unbind = door_unbind,
 	.attach = door_attach,
 	.detach = door_detach,
+	.set_no_iommu = door_set_no_iommu,
 	.compatible = door_compatible,
 };
 

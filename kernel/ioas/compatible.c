@@ -3,8 +3,10 @@
  * Files of /dev/iommu in the place of a container: type 1's ioctls work on one address space of the
  * context. Type 1 of the first version cuts what it unmaps anywhere, and so has no huge pages.
  */
+#include <linux/capability.h>
 #include <linux/err.h>
 
+#include "core/context.h"
 #include "ioas/door.h"
 #include "ioas/type1.h"
 #include "uapi/weir/iommufd.h"
@@ -75,7 +77,9 @@ static long check_extension(struct weir_context *context, unsigned long extensio
 	case VFIO_TYPE1_IOMMU:
 	case VFIO_TYPE1v2_IOMMU:
 	case VFIO_UNMAP_ALL:
-		return 1;
+		return !READ_ONCE(context->no_iommu);
+	case VFIO_NOIOMMU_IOMMU:
+		return weir_no_iommu_enabled();
 	case VFIO_DMA_CC_IOMMU:
 		return check_coherency(context);
 	default:
@@ -90,6 +94,13 @@ static long set_type(struct weir_ioas *ioas, unsigned long type)
 	if (!ioas)
 		return -ENODEV;
 	return type == VFIO_TYPE1_IOMMU ? weir_ioas_set_huge_pages(ioas, false) : 0;
+}
+
+static long set_no_iommu_type(unsigned long type)
+{
+	if (type != VFIO_NOIOMMU_IOMMU)
+		return -EINVAL;
+	return capable(CAP_SYS_RAWIO) ? 0 : -EPERM;
 }
 
 static long unmap(struct weir_ioas *ioas, void __user *argument)
@@ -131,6 +142,10 @@ long weir_compatible_ioctl(struct weir_context *context, unsigned int command,
 		return VFIO_API_VERSION;
 	case VFIO_CHECK_EXTENSION:
 		return check_extension(context, argument);
+	case VFIO_SET_IOMMU:
+		if (READ_ONCE(context->no_iommu))
+			return set_no_iommu_type(argument);
+		break;
 	}
 	ioas = compatible_get(context);
 	rc = ioas_ioctl(ioas ? ioas->ioas : NULL, command, argument);

@@ -54,6 +54,8 @@ struct weir_context {
 	/* What type 1's ioctls work on; perhaps there is none. */
 	struct weir_door_ioas *compatible;
 	enum weir_ioas_accounting accounting;
+	/* It stands in for a container of groups without an IOMMU. Also read without a lock. */
+	bool no_iommu;
 };
 
 struct weir_door_ioas {
