@@ -58,12 +58,13 @@ static const struct {
 };
 
 static const struct conform_part *const parts[] = {
-	&part_container, &part_group,	  &part_type1,	       &part_info,
-	&part_irqs,	 &part_config,	  &part_bar,	       &part_reset,
-	&part_threads,	 &part_vectors,	  &part_isolation,     &part_memory,
-	&part_paths,	 &part_iommufd,	  &part_iommufd_areas, &part_iommufd_device,
-	&part_cdev,	 &part_cdev_life, &part_cdev_threads,  &part_neighbours,
-	&part_contexts,	 &part_unsafe,	  &part_32bit,	       &part_cdev_memory,
+	&part_container, &part_group,	     &part_type1,	  &part_info,
+	&part_irqs,	 &part_config,	     &part_bar,		  &part_reset,
+	&part_threads,	 &part_vectors,	     &part_isolation,	  &part_memory,
+	&part_paths,	 &part_iommufd,	     &part_iommufd_areas, &part_iommufd_device,
+	&part_cdev,	 &part_cdev_life,    &part_cdev_threads,  &part_neighbours,
+	&part_contexts,	 &part_unsafe,	     &part_32bit,	  &part_cdev_memory,
+	&part_noiommu,	 &part_noiommu_life,
 };
 
 static struct deviation *deviation_of(const char *name)
@@ -205,14 +206,24 @@ static void find_devices(void)
 		closedir(folder);
 }
 
+/* The node of its group, which says so in its name when there is no IOMMU. */
+static void find_node(struct conform_device *device)
+{
+	char group[16], name[32];
+
+	sysfs_link(group, sizeof(group), "/sys/bus/pci/devices/%s/iommu_group", device->bdf);
+	sysfs_read(name, sizeof(name), "/sys/kernel/iommu_groups/%s/name", group);
+	snprintf(device->node, sizeof(device->node), "/dev/vfio/%s%s",
+		 strcmp(name, "vfio-noiommu") == 0 ? "noiommu-" : "", group);
+}
+
 static bool bind_devices(void)
 {
 	bool all = true;
 
-	find_devices();
 	for (int kind = 0; kind < KINDS; kind++) {
 		struct conform_device *found = &the_devices[kind];
-		char driver[64], group[16];
+		char driver[64];
 
 		if (!check(found->bdf[0], "there is a %s (%04lx:%04lx)", found->kind,
 			   ids[kind].vendor, ids[kind].device)) {
@@ -223,8 +234,7 @@ static bool bind_devices(void)
 		if (strcmp(driver, "vfio-pci") != 0)
 			all &= expect(type1_bind(found->bdf), 0, "vfio-pci binds the %s",
 				      found->kind);
-		sysfs_link(group, sizeof(group), "/sys/bus/pci/devices/%s/iommu_group", found->bdf);
-		snprintf(found->node, sizeof(found->node), "/dev/vfio/%s", group);
+		find_node(found);
 	}
 	return all;
 }
@@ -291,6 +301,17 @@ static void run_part(const struct conform_part *part)
 	}
 }
 
+static bool prepare(const struct conform_part *part)
+{
+	const char *before = part_name;
+	bool ready;
+
+	part_name = part->name;
+	ready = !part->prepare || part->prepare();
+	part_name = before;
+	return ready;
+}
+
 static const struct conform_part *part_called(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
@@ -314,6 +335,7 @@ static int usage(const char *program)
 int main(int argc, char **argv)
 {
 	const char *modules = NULL, *deviations = NULL;
+	bool ready = true;
 	int first = 1;
 
 	for (; first + 1 < argc && argv[first][0] == '-'; first += 2) {
@@ -338,7 +360,10 @@ int main(int argc, char **argv)
 		return 2;
 	if (deviations && !read_deviations(deviations, modules))
 		return 2;
-	if (!bind_devices())
+	find_devices();
+	for (int i = first; i < argc; i++)
+		ready = ready && prepare(part_called(argv[i]));
+	if (!ready || !bind_devices())
 		return tap_finish(&shared->tap);
 	for (int i = first; i < argc; i++)
 		run_part(part_called(argv[i]));

@@ -42,6 +42,11 @@ struct conform_part {
 	const char *name;
 	const struct conform_case *cases;
 	size_t count;
+	/*
+	 * What is to be done before devices are bound, if anything, and is checked there. False:
+	 * they cannot be.
+	 */
+	bool (*prepare)(void);
 };
 
 extern struct conform_device the_devices[KINDS];
@@ -52,7 +57,7 @@ extern const struct conform_part part_container, part_group, part_type1, part_in
 	part_config, part_bar, part_reset, part_threads, part_vectors, part_isolation, part_memory,
 	part_paths, part_iommufd, part_iommufd_areas, part_iommufd_device, part_cdev,
 	part_cdev_life, part_cdev_threads, part_neighbours, part_contexts, part_unsafe, part_32bit,
-	part_cdev_memory;
+	part_cdev_memory, part_noiommu, part_noiommu_life;
 
 /* What is being looked at, in front of the names of all further checks of this case. */
 void about(const char *format, ...) __attribute__((format(printf, 1, 2)));
