@@ -70,6 +70,8 @@ NODE1 = [
     *drive("disk3"),
     *"-device nvme,id=nvme2,serial=weir-nvme2,drive=disk3,bus=rp3".split(),
 ]
+# The same, where the IOMMU does not see it.
+BYPASS = [word.replace("pxb-pcie,", "pxb-pcie,bypass_iommu=on,") for word in NODE1]
 # igb to igb, e1000e to virtio-net.
 NETWORK = [
     *wire(0, "igb0", "igb1"),
@@ -124,6 +126,13 @@ SETS = {
         cpu="max",
         kernel_arguments="",
         arguments=EVERYTHING,
+        drives=DRIVES,
+    ),
+    "mixed": Set(
+        about="all devices, nvme2 without an IOMMU, the others behind an Intel one",
+        cpu="max",
+        kernel_arguments="intel_iommu=on iommu=nopt",
+        arguments=[*INTEL, *SWITCH, *NAMESPACES, *BYPASS, *NETWORK, *OTHERS],
         drives=DRIVES,
     ),
     "bare": Set(

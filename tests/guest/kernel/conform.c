@@ -64,7 +64,7 @@ static const struct conform_part *const parts[] = {
 	&part_paths,	 &part_iommufd,	     &part_iommufd_areas, &part_iommufd_device,
 	&part_cdev,	 &part_cdev_life,    &part_cdev_threads,  &part_neighbours,
 	&part_contexts,	 &part_unsafe,	     &part_32bit,	  &part_cdev_memory,
-	&part_noiommu,	 &part_noiommu_life,
+	&part_noiommu,	 &part_noiommu_life, &part_mixed,
 };
 
 static struct deviation *deviation_of(const char *name)

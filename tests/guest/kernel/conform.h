@@ -57,7 +57,7 @@ extern const struct conform_part part_container, part_group, part_type1, part_in
 	part_config, part_bar, part_reset, part_threads, part_vectors, part_isolation, part_memory,
 	part_paths, part_iommufd, part_iommufd_areas, part_iommufd_device, part_cdev,
 	part_cdev_life, part_cdev_threads, part_neighbours, part_contexts, part_unsafe, part_32bit,
-	part_cdev_memory, part_noiommu, part_noiommu_life;
+	part_cdev_memory, part_noiommu, part_noiommu_life, part_mixed;
 
 /* What is being looked at, in front of the names of all further checks of this case. */
 void about(const char *format, ...) __attribute__((format(printf, 1, 2)));
