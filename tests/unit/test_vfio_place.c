@@ -119,6 +119,24 @@ static void test_iommu_off(void **state)
 	expect(-EOPNOTSUPP, "intel_iommu=on");
 }
 
+/* Taken by VFIO's mode without an IOMMU. Only the group's name tells: its number has no node. */
+static void test_unprotected(void **state)
+{
+	struct vfio_place place;
+
+	(void)state;
+	tree_put("/sys/kernel/iommu_groups/42/name", "another\n");
+	place = find();
+	assert_int_equal(place_check_group(tree_root, &place, NULL), 0);
+	tree_put("/sys/kernel/iommu_groups/42/name", "vfio-noiommu\n");
+	tree_take("/dev/vfio/42");
+	tree_put("/dev/vfio/noiommu-42", "");
+	tree_take(FOLDER "/vfio-dev/vfio7/dev");
+	expect(-EOPNOTSUPP, "/dev/vfio/noiommu-42: without an IOMMU nothing contains its DMA, so "
+			    "Weir refuses it");
+	expect(-EOPNOTSUPP, "boot Linux with intel_iommu=on on an Intel machine");
+}
+
 static void test_module_missing(void **state)
 {
 	(void)state;
@@ -240,6 +258,7 @@ int main(void)
 		TEST(test_bare_function), TEST(test_iommu_off),	 TEST(test_module_missing),
 		TEST(test_other_driver),  TEST(test_no_cdev),	 TEST(test_nodes_missing),
 		TEST(test_not_viable),	  TEST(test_neighbour),	 TEST(test_reserved),
+		TEST(test_unprotected),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -65,19 +65,36 @@ static void read_cdev(const char *root, const char *address, char name[PLACE_NAM
 	closedir(folder);
 }
 
-static int read_node(const char *root, const char *address)
+/* The first characters of a file; "" when there is none. */
+static void read_text(const char *path, char *text, size_t bytes)
 {
-	char path[PATH_MAX], text[16] = "";
-	FILE *file;
+	FILE *file = fopen(path, "re");
 
-	snprintf(path, sizeof(path), "%s" DEVICES "/%s/numa_node", root, address);
-	file = fopen(path, "re");
+	text[0] = '\0';
 	if (!file)
-		return -1;
-	if (!fgets(text, sizeof(text), file))
+		return;
+	if (!fgets(text, (int)bytes, file))
 		text[0] = '\0';
 	fclose(file);
+}
+
+static int read_node(const char *root, const char *address)
+{
+	char path[PATH_MAX], text[16];
+
+	snprintf(path, sizeof(path), "%s" DEVICES "/%s/numa_node", root, address);
+	read_text(path, text, sizeof(text));
 	return isdigit((unsigned char)text[0]) ? atoi(text) : -1;
+}
+
+/* Whether a group is one that VFIO's enable_unsafe_noiommu_mode makes: by its name. */
+static bool is_unprotected(const char *root, const char *group)
+{
+	char path[PATH_MAX], text[32];
+
+	snprintf(path, sizeof(path), "%s/sys/kernel/iommu_groups/%s/name", root, group);
+	read_text(path, text, sizeof(text));
+	return !strcmp(text, "vfio-noiommu\n");
 }
 
 int place_find(const char *root, const char *address, struct vfio_place *place,
@@ -93,6 +110,7 @@ int place_find(const char *root, const char *address, struct vfio_place *place,
 				      address);
 	read_link(root, place->address, "driver", place->driver);
 	read_link(root, place->address, "iommu_group", place->group);
+	place->unprotected = is_unprotected(root, place->group);
 	read_cdev(root, place->address, place->cdev);
 	place->node = read_node(root, place->address);
 	return 0;
@@ -123,6 +141,13 @@ static int check_bound(const char *root, const struct vfio_place *place, struct 
 				      "AMD-Vi in the firmware, and boot Linux with intel_iommu=on "
 				      "on an Intel machine",
 				      place->address);
+	if (place->unprotected)
+		return weir_error_set(err, -EOPNOTSUPP,
+				      "%s is /dev/vfio/noiommu-%s: without an IOMMU nothing "
+				      "contains its DMA, so Weir refuses it. Enable VT-d or AMD-Vi "
+				      "in the firmware, and boot Linux with intel_iommu=on on an "
+				      "Intel machine",
+				      place->address, place->group);
 	if (is_vfio_driver(place->driver))
 		return 0;
 	if (!exists("%s/sys/bus/pci/drivers/vfio-pci", root))

@@ -17,6 +17,7 @@ struct vfio_place {
 	char address[24]; /* as sysfs writes it */
 	char driver[PLACE_NAME]; /* "": none */
 	char group[PLACE_NAME]; /* its number; "": the IOMMU is off */
+	bool unprotected; /* VFIO made the group, for want of an IOMMU */
 	char cdev[PLACE_NAME]; /* "vfio7"; "": none */
 	int node; /* NUMA node, -1: none */
 };
@@ -30,9 +31,10 @@ void place_group_node(const char *root, const struct vfio_place *place, char pat
 void place_cdev_node(const char *root, const struct vfio_place *place, char path[PATH_MAX]);
 
 /*
- * Says what is in the way of opening a device by its group, or by itself: the first of IOMMU off
- * and module missing (-EOPNOTSUPP), another driver (-EBUSY, -EOPNOTSUPP when there is none), node
- * missing (-EOPNOTSUPP), no rights (-EACCES). 0: nothing that can be seen.
+ * Says what is in the way of opening a device by its group, or by itself: the first of IOMMU off,
+ * taken by VFIO all the same, and module missing (-EOPNOTSUPP), another driver (-EBUSY, -EOPNOTSUPP
+ * when there is none), node missing (-EOPNOTSUPP), no rights (-EACCES). 0: nothing that can be
+ * seen.
  */
 int place_check_group(const char *root, const struct vfio_place *place, struct weir_error *err);
 int place_check_cdev(const char *root, const struct vfio_place *place, struct weir_error *err);
