@@ -108,6 +108,12 @@ static int check_function(const struct bind *bind, const struct pci_function *fu
 			    "%s is in no IOMMU group: the IOMMU is off, or does not reach it; "
 			    "'weir doctor' says how to switch it on",
 			    function->address);
+	if (function->unprotected)
+		return fail(err, -ENODEV,
+			    "%s is /dev/vfio/noiommu-%s, taken without an IOMMU: nothing contains "
+			    "its DMA, so Weir refuses it; 'weir unbind %s' gives it back, and "
+			    "'weir doctor' says how to switch the IOMMU on",
+			    function->address, function->group, function->address);
 	if (!pci_driver_is_vfio(function->driver) && in_use(bind->root, function->address, why))
 		return fail(err, -EBUSY, "%s is in use: %s", function->address, why);
 	return 0;
@@ -357,7 +363,7 @@ int bind_nodes(const struct bind *bind, char *const *addresses, struct weir_erro
 static int give_back(const struct bind *bind, const struct pci_function *function,
 		     struct weir_error *err)
 {
-	char why[IN_USE_TEXT], driver[64];
+	char why[IN_USE_TEXT], driver[64], group[32];
 	int rc;
 
 	if (!pci_driver_is_vfio(function->driver)) {
@@ -370,7 +376,9 @@ static int give_back(const struct bind *bind, const struct pci_function *functio
 		return 0;
 	}
 	/* The kernel would wait for as long as the process likes. */
-	if (in_use_by_vfio(bind->root, function->address, function->group, why))
+	snprintf(group, sizeof(group), "%s%s", function->unprotected ? "noiommu-" : "",
+		 function->group);
+	if (in_use_by_vfio(bind->root, function->address, group, why))
 		return fail(err, -EBUSY, "%s is in use: %s", function->address, why);
 	if (bind->dry_run) {
 		struct bind_state before;

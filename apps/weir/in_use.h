@@ -17,7 +17,7 @@
  */
 bool in_use(const char *root, const char *address, char *why);
 
-/* Whether a process has the VFIO nodes of a function open. `group` may be "". */
+/* Whether a process has the VFIO nodes of a function open. `group` is a node's name, or "". */
 bool in_use_by_vfio(const char *root, const char *address, const char *group, char *why);
 
 /* in_use_block.c, in_use_net.c */

@@ -29,6 +29,15 @@ bool pci_parse_address(const char *text, char *address)
 	return true;
 }
 
+/* Whether a group is one that VFIO's enable_unsafe_noiommu_mode makes: by its name. */
+static bool is_unprotected(const char *root, const char *group)
+{
+	char name[32];
+
+	tree_text(root, name, sizeof(name), IOMMU_GROUPS "/%s/name", group);
+	return !strcmp(name, "vfio-noiommu");
+}
+
 bool pci_function_read(const char *root, const char *address, struct pci_function *function)
 {
 	*function = (struct pci_function){ 0 };
@@ -43,6 +52,7 @@ bool pci_function_read(const char *root, const char *address, struct pci_functio
 		  address);
 	if (function->group[strspn(function->group, "0123456789")])
 		function->group[0] = '\0';
+	function->unprotected = is_unprotected(root, function->group);
 	tree_text(root, function->override, sizeof(function->override),
 		  PCI_DEVICES "/%s/driver_override", address);
 	if (!strcmp(function->override, "(null)"))

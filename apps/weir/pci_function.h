@@ -19,6 +19,7 @@ struct pci_function {
 	char driver[64]; /* "" without one */
 	char override[64]; /* driver_override, "" without one */
 	char group[16]; /* number of its IOMMU group, "" without one */
+	bool unprotected; /* VFIO made the group, for want of an IOMMU */
 	uint64_t class_code, vendor, device;
 };
 

@@ -116,6 +116,11 @@ void readiness_examine(const char *root, const struct who *who, const char *addr
 	else if (!*function->group)
 		readiness_set(readiness, READINESS_NO_IOMMU,
 			      "in no IOMMU group: the IOMMU is off, or does not reach it");
+	else if (function->unprotected)
+		readiness_set(readiness, READINESS_NO_IOMMU,
+			      "/dev/vfio/noiommu-%s, taken without an IOMMU, which is off, or does "
+			      "not reach it: nothing contains its DMA, so Weir refuses it",
+			      function->group);
 	else
 		examine_binding(root, who, readiness);
 }

@@ -522,6 +522,26 @@ static void test_unbind_open(void **state)
 	assert_driver(FAR, "vfio-pci");
 }
 
+/* Taken without an IOMMU, by somebody else: it can only be given back. */
+static void test_unprotected(void **state)
+{
+	(void)state;
+	pci_put_drivers("vfio-pci");
+	pci_put_driver(FAR, "vfio-pci");
+	tree_put(GROUPS "/13/name", "vfio-noiommu\n");
+	assert_int_equal(run(bind_functions, FAR, NULL), -ENODEV);
+	assert_text(FAR " is /dev/vfio/noiommu-13, taken without an IOMMU: nothing contains its "
+			"DMA, so Weir refuses it; 'weir unbind " FAR "' gives it back");
+	assert_int_equal(machine.writes, 0);
+	tree_put("/proc/77/comm", "testpmd\n");
+	tree_put_link("/proc/77/fd/3", "/dev/vfio/noiommu-13");
+	assert_int_equal(run(unbind_functions, FAR, NULL), -EBUSY);
+	assert_text("/dev/vfio/noiommu-13 is open in testpmd (process 77)");
+	tree_take("/proc/77/fd/3");
+	assert_ok(run(unbind_functions, FAR, NULL));
+	assert_driver(FAR, "nvme");
+}
+
 /* A state that leads out of /sys/bus/pci/drivers is none. */
 static void test_malicious_state(void **state)
 {
@@ -579,6 +599,7 @@ int main(void)
 		MACHINE_TEST(test_persist_fails),
 		MACHINE_TEST(test_dry_run),
 		MACHINE_TEST(test_unbind_open),
+		MACHINE_TEST(test_unprotected),
 		MACHINE_TEST(test_malicious_state),
 	};
 

@@ -181,6 +181,21 @@ static const char *fault_of_device(const struct who *who)
 	return faults ? id : NULL;
 }
 
+/* Taken by VFIO's mode without an IOMMU, on a machine that has one for other devices. */
+static void test_unprotected(void **state)
+{
+	(void)state;
+	tree_put(GROUPS "/12/name", "vfio-noiommu\n");
+	tree_take("/dev/vfio/12");
+	tree_put("/dev/vfio/noiommu-12", "");
+	assert_state(
+		&root_user, READINESS_NO_IOMMU,
+		"/dev/vfio/noiommu-12, taken without an IOMMU, which is off, or does not reach "
+		"it: nothing contains its DMA, so Weir refuses it",
+		"");
+	assert_string_equal(fault_of_device(&root_user), "device-no-iommu");
+}
+
 /* Each fault gives one finding, the one that has to be mended first. */
 static void test_doctor(void **state)
 {
@@ -318,6 +333,7 @@ int main(void)
 		MACHINE_TEST(test_doctor_module), MACHINE_TEST(test_explain),
 		MACHINE_TEST(test_explain_long),  MACHINE_TEST(test_node_missing),
 		MACHINE_TEST(test_describe),	  cmocka_unit_test(test_addresses),
+		MACHINE_TEST(test_unprotected),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
