@@ -160,6 +160,25 @@ void net_test_stop(struct net_test *t)
 	}
 }
 
+int net_test_put_right(void **state)
+{
+	struct net_test *t = *state;
+	struct weir_error err;
+
+	for (unsigned int i = 0; i < 2; i++) {
+		struct net_port *port = &t->port[i];
+
+		if (weir_nic_stop(port->nic, &err)) {
+			fprintf(stderr, "%s: %s\n", port->address, err.text);
+			return -1;
+		}
+		/* as that test configured it */
+		weir_nic_info(port->nic, &port->info);
+		take_back(port);
+	}
+	return 0;
+}
+
 static struct weir_frame rx_frame(const struct net_test *t, const struct net_port *port, uint64_t n,
 				  bool header)
 {

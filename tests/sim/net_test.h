@@ -64,6 +64,9 @@ struct net_packet {
 int net_test_open(struct net_test *t);
 int net_test_close(struct net_test *t);
 
+/* For before a test: stops what one that failed has left running, and takes everything back. */
+int net_test_put_right(void **state);
+
 /* Configures and starts both ports, posts to all receive queues of the second, and waits for the
  * link. */
 void net_test_start(struct net_test *t, const struct weir_nic_config *config);

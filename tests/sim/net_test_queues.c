@@ -249,14 +249,35 @@ static uint64_t packets_of(const struct owner *owners)
 	return sum;
 }
 
+/* Resets both ports by turns. NULL, or what went wrong; whoever calls it ends the owners first and
+ * fails then. */
+static const char *reset_under_load(const struct net_test *t, const struct owner *receivers,
+				    struct weir_error *err)
+{
+	for (unsigned int turn = 0; turn < 6; turn++) {
+		uint64_t before = packets_of(receivers), deadline = net_test_deadline();
+
+		/* something goes through between any two resets */
+		while (packets_of(receivers) < before + 50) {
+			net_test_idle();
+			if (net_test_is_over(deadline))
+				return "no packets after a reset";
+		}
+		if (weir_nic_reset(t->port[turn % 2].nic, 30000, err))
+			return err->text;
+	}
+	return NULL;
+}
+
 static void resets_lose_no_frame(void **state)
 {
 	struct net_test *t = *state;
 	struct weir_nic_config config = WEIR_NIC_CONFIG_INIT;
 	struct owner senders[QUEUES] = { 0 }, receivers[QUEUES] = { 0 };
 	pthread_t threads[2 * QUEUES];
+	const char *trouble;
 	atomic_bool end = false;
-	struct weir_error err;
+	struct weir_error err, reset_err;
 
 	config.rx_queues = config.tx_queues = QUEUES;
 	config.rx_entries = config.tx_entries = 32;
@@ -279,24 +300,17 @@ static void resets_lose_no_frame(void **state)
 		assert_int_equal(
 			pthread_create(&threads[QUEUES + i], NULL, receive_on, &receivers[i]), 0);
 	}
-	for (unsigned int turn = 0; turn < 6; turn++) {
-		uint64_t before = packets_of(receivers), deadline = net_test_deadline();
-
-		/* something goes through between any two resets */
-		while (packets_of(receivers) < before + 50) {
-			net_test_idle();
-			if (net_test_is_over(deadline))
-				fail_msg("no packets after %u resets", turn);
-		}
-		if (weir_nic_reset(t->port[turn % 2].nic, 30000, &err))
-			fail_msg("reset %u: %s", turn, err.text);
-	}
+	trouble = reset_under_load(t, receivers, &reset_err);
 	atomic_store(&end, true);
 	/* what is still posted comes back with the stop */
-	for (unsigned int i = 0; i < 2; i++)
-		assert_int_equal(weir_nic_stop(t->port[i].nic, &err), 0);
+	for (unsigned int i = 0; i < 2; i++) {
+		if (weir_nic_stop(t->port[i].nic, &err) && !trouble)
+			trouble = err.text;
+	}
 	for (unsigned int i = 0; i < 2 * QUEUES; i++)
 		pthread_join(threads[i], NULL);
+	if (trouble)
+		fail_msg("%s", trouble);
 	for (unsigned int i = 0; i < QUEUES; i++) {
 		assert_int_equal(senders[i].result, 0);
 		assert_int_equal(receivers[i].result, 0);

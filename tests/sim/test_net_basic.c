@@ -71,6 +71,7 @@ int main(int argc, char **argv)
 	for (unsigned int i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
 		for (const struct CMUnitTest *test = parts[i]; test->name; test++) {
 			tests[nr] = *test;
+			tests[nr].setup_func = net_test_put_right;
 			tests[nr++].initial_state = &the_test;
 		}
 	}
