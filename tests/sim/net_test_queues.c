@@ -31,6 +31,34 @@ static uint32_t toeplitz(const uint8_t *key, const uint8_t *data, unsigned int b
 	return hash;
 }
 
+/* Vectors that are published with the hash's definition, so that the test judges by that. */
+static void check_toeplitz(const uint8_t *key)
+{
+	static const uint8_t v4[] = { 66, 9, 149, 187, 161, 142, 100, 80, 10, 234, 6, 230 };
+	static const uint8_t v6[] = { 0x3f, 0xfe, 0x25, 0x01, 0x02, 0x00, 0x1f, 0xff, 0,
+				      0,    0,	  0,	0,    0,    0,	  7,	0x3f, 0xfe,
+				      0x25, 0x01, 2,	0,    0,    3,	  0,	0,    0,
+				      0,    0,	  0,	0,    1,    10,	  234,	6,    230 };
+
+	assert_int_equal(toeplitz(key, v4, 8), 0x323e8fc2);
+	assert_int_equal(toeplitz(key, v4, 12), 0x51ccc178);
+	assert_int_equal(toeplitz(key, v6, 32), 0x2cc18cd5);
+	assert_int_equal(toeplitz(key, v6, 36), 0x40207d3d);
+}
+
+/* QEMU's 82576 makes the hash of TCP over IPv6 only as the kind that considers extensions. These
+ * packets have none: it is the same hash by another name. */
+static void check_hash_type(const struct net_test *t, bool v6, bool tcp)
+{
+	const unsigned int type = packet.last.flags & WEIR_FRAME_HASH_TYPE;
+
+	if (v6 && tcp && !t->is_sim && type == WEIR_NIC_HASH_TCP6_EXT)
+		return;
+	assert_int_equal(type, tcp  ? v6 ? WEIR_NIC_HASH_TCP6 : WEIR_NIC_HASH_TCP4
+			       : v6 ? WEIR_NIC_HASH_IP6
+				    : WEIR_NIC_HASH_IP4);
+}
+
 static uint32_t expected_hash(const uint8_t *key, const uint8_t *data, bool v6, bool ports)
 {
 	const uint8_t *ip = data + NET_ETH;
@@ -80,6 +108,7 @@ static void flows_go_where_the_table_says(void **state)
 
 	for (unsigned int i = 0; i < 128; i++)
 		table[i] = (uint8_t)(i * 7 % 5 % QUEUES);
+	check_toeplitz(key);
 	config.rx_queues = QUEUES;
 	config.rx_entries = 64;
 	config.rss_key = key;
@@ -101,10 +130,7 @@ static void flows_go_where_the_table_says(void **state)
 		queue = receive_anywhere(t);
 		hash = expected_hash(key, data, v6, tcp);
 		assert_int_equal(packet.last.hash, hash);
-		assert_int_equal(packet.last.flags & WEIR_FRAME_HASH_TYPE,
-				 tcp  ? v6 ? WEIR_NIC_HASH_TCP6 : WEIR_NIC_HASH_TCP4
-				 : v6 ? WEIR_NIC_HASH_IP6
-				      : WEIR_NIC_HASH_IP4);
+		check_hash_type(t, v6, tcp);
 		assert_int_equal(queue, table[hash % 128]);
 		assert_memory_equal(packet.data, data, 100);
 		used[queue]++;

@@ -366,7 +366,9 @@ struct weir_nic_config {
 	 * WEIR_NIC_HASH_BIT() of the hashes to make, of those in weir_nic_info::rss_types, to
 	 * spread packets over the receive queues and to report in weir_frame::hash. 0: those of IP
 	 * and TCP when there are several receive queues, else none. A packet that goes with none
-	 * goes to queue 0.
+	 * goes to queue 0. With both kinds for TCP over IPv6, or for UDP, a packet without
+	 * extensions has the same hash by either name; ask for both, since an emulated device may
+	 * know one only.
 	 */
 	uint32_t rss_types;
 	/** Entries of rss_table; 0: spread evenly over the receive queues; else
