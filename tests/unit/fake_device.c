@@ -84,8 +84,16 @@ volatile void *weir_device_bar(const struct weir_device *dev, unsigned int bar, 
 int weir_device_read(struct weir_device *dev, unsigned int region, uint64_t offset, void *data,
 		     size_t bytes, struct weir_error *err)
 {
-	(void)region, (void)offset, (void)err;
+	const struct fake_registers *registers = dev->registers;
+	uint32_t value = 0;
+
+	(void)err;
+	if (registers && region == WEIR_REGION_BAR0)
+		value = registers->read(offset);
+	else if (registers && region == WEIR_REGION_CONFIG)
+		value = registers->read_config(offset);
 	memset(data, 0, bytes);
+	memcpy(data, &value, bytes < sizeof(value) ? bytes : sizeof(value));
 	return dev->gone ? -ENODEV : 0;
 }
 

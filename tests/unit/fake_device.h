@@ -13,11 +13,12 @@
 struct weir_device *fake_device(void);
 void fake_device_reset(void);
 
-/* BAR 0 of a test that is the device itself, until the next fake_device_reset(). Without it what is
- * read is 0. */
+/* BAR 0 and configuration space of a test that is the device itself, until the next
+ * fake_device_reset(). Without it what is read is 0. */
 struct fake_registers {
 	uint32_t (*read)(uint64_t offset);
 	void (*write)(uint64_t offset, uint32_t value);
+	uint32_t (*read_config)(uint64_t offset);
 };
 void fake_device_registers(const struct fake_registers *registers);
 

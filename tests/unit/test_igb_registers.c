@@ -27,6 +27,9 @@ static struct device {
 	bool stuck; /* its requests are never answered */
 	bool reset_live; /* it was reset while an owner might go on giving it frames */
 	bool free_early; /* owners might have taken frames back from a bus master */
+	bool silent; /* its registers read all ones */
+	bool gone; /* and so does its configuration space */
+	uint64_t pulled_at; /* it goes while this register is read; 0: it stays */
 } device;
 
 static uint32_t *reg(uint64_t offset)
@@ -61,6 +64,10 @@ static void enable(unsigned int queue)
 
 static uint32_t read_register(uint64_t offset)
 {
+	if (device.pulled_at && offset == device.pulled_at)
+		device.gone = true;
+	if (device.silent || device.gone)
+		return UINT32_MAX;
 	if (offset == IGB_STATUS && device.stuck)
 		return IGB_STATUS_MASTER;
 	if (offset == IGB_SWSM && device.phy_taken)
@@ -101,7 +108,13 @@ static void write_register(uint64_t offset, uint32_t value)
 	}
 }
 
-static const struct fake_registers registers = { read_register, write_register };
+static uint32_t read_config(uint64_t offset)
+{
+	(void)offset;
+	return device.gone ? UINT32_MAX : IGB_DEVICE_82576 << 16 | IGB_VENDOR_INTEL;
+}
+
+static const struct fake_registers registers = { read_register, write_register, read_config };
 
 /* A started port, all of whose queues are empty, on the device. */
 static void start(struct igb_fixture *f)
@@ -216,6 +229,63 @@ static void a_stopped_device_is_not_armed(void **state)
 	igb_fixture_stop(&f);
 }
 
+/* A queue may drop more in a second than 12 bits hold. */
+static void all_drops_are_counted(void **state)
+{
+	struct weir_nic_stats stats;
+	struct igb_fixture f;
+
+	(void)state;
+	start(&f);
+	*reg(IGB_RX_QUEUE(0) + IGB_RQDPC) = 0x12345678;
+	assert_int_equal(weir_nic_stats(&f.igb.nic, &stats, sizeof(stats)), 0);
+	assert_int_equal(stats.rx_dropped, 0x12345678);
+	igb_fixture_stop(&f);
+}
+
+/* Whenever it goes: what a device reads that is not there is no count. */
+static void a_device_that_goes_adds_nothing(void **state)
+{
+	static const uint64_t last_words[] = { IGB_STATUS, 0x4074, IGB_RX_QUEUE(0) + IGB_RQDPC };
+	struct weir_nic_stats stats, none = { 0 };
+	struct igb_fixture f;
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(last_words); i++) {
+		start(&f);
+		device.pulled_at = last_words[i];
+		assert_int_equal(weir_nic_stats(&f.igb.nic, &stats, sizeof(stats)), -ENODEV);
+		assert_true(device.gone);
+		assert_memory_equal(&stats, &none, sizeof(stats));
+		igb_fixture_stop(&f);
+	}
+}
+
+/* Its memory space may be off while its configuration space answers. It may come again. */
+static void a_device_that_does_not_answer_has_no_link(void **state)
+{
+	struct weir_nic_stats stats, none = { 0 };
+	struct weir_nic_link link;
+	struct weir_error err;
+	struct igb_fixture f;
+
+	(void)state;
+	start(&f);
+	device.silent = true;
+	assert_int_equal(weir_nic_link(&f.igb.nic, &link, &err), -EIO);
+	assert_non_null(strstr(err.text, "the port: its registers cannot be read"));
+	assert_int_equal(link.up | link.speed_mbps, 0);
+	assert_int_equal(weir_nic_stats(&f.igb.nic, &stats, sizeof(stats)), -EIO);
+	assert_memory_equal(&stats, &none, sizeof(stats));
+	device.silent = false;
+	*reg(IGB_STATUS) = IGB_STATUS_LU;
+	assert_int_equal(weir_nic_link(&f.igb.nic, &link, &err), 0);
+	assert_int_equal(link.up, 1);
+	device.gone = true;
+	assert_int_equal(weir_nic_link(&f.igb.nic, &link, &err), -ENODEV);
+	igb_fixture_stop(&f);
+}
+
 static void ignore(int number)
 {
 	(void)number;
@@ -241,6 +311,9 @@ static void signals_shorten_no_wait(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(all_drops_are_counted),
+		cmocka_unit_test(a_device_that_goes_adds_nothing),
+		cmocka_unit_test(a_device_that_does_not_answer_has_no_link),
 		cmocka_unit_test(a_stopped_device_is_not_armed),
 		cmocka_unit_test(signals_shorten_no_wait),
 		cmocka_unit_test(a_phy_that_is_never_free_is_given_up),

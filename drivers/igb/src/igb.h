@@ -100,6 +100,12 @@ static inline struct igb *igb_of(struct weir_nic *nic)
 /* A register; what fails is kept in *rc, the first error. */
 uint32_t igb_read(struct weir_nic *nic, uint32_t reg, int *rc);
 
+/* Whether a device that `value` was read from is there. 0, or -ENODEV. */
+int igb_is_there(struct weir_nic *nic, uint32_t value);
+
+/* STATUS; -EIO when the device's registers do not answer, although it is there. */
+uint32_t igb_read_status(struct weir_nic *nic, int *rc);
+
 /* Register writes go on after one that failed: the first error is kept. */
 static inline void igb_write(struct weir_nic *nic, uint32_t reg, uint32_t value, int *rc)
 {

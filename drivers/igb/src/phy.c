@@ -202,7 +202,7 @@ int igb_link(struct weir_nic *nic, struct weir_nic_link *link, struct weir_error
 {
 	static const uint32_t speeds[] = { 10, 100, 1000, 1000 };
 	int rc = 0;
-	uint32_t status = igb_read(nic, IGB_STATUS, &rc), ctrl = igb_read(nic, IGB_CTRL, &rc);
+	uint32_t status = igb_read_status(nic, &rc), ctrl = igb_read(nic, IGB_CTRL, &rc);
 
 	*link = (struct weir_nic_link){ 0 };
 	if (rc)

@@ -20,20 +20,38 @@ void igb_sleep_us(unsigned int us)
 		;
 }
 
-uint32_t igb_read(struct weir_nic *nic, uint32_t reg, int *rc)
+int igb_is_there(struct weir_nic *nic, uint32_t value)
 {
-	uint32_t value = 0, ids = 0;
-	int ret = weir_device_read32(nic->dev, 0, reg, &value);
+	uint32_t ids = 0;
+	int rc;
 
 	/* A device that is gone reads all ones, and so does its configuration space. */
-	if (!ret && value == UINT32_MAX) {
-		ret = weir_device_read(nic->dev, WEIR_REGION_CONFIG, 0, &ids, sizeof(ids), NULL);
-		if (!ret && ids == UINT32_MAX)
-			ret = -ENODEV;
-	}
+	if (value != UINT32_MAX)
+		return 0;
+	rc = weir_device_read(nic->dev, WEIR_REGION_CONFIG, 0, &ids, sizeof(ids), NULL);
+	return rc ? rc : ids == UINT32_MAX ? -ENODEV : 0;
+}
+
+uint32_t igb_read(struct weir_nic *nic, uint32_t reg, int *rc)
+{
+	uint32_t value = 0;
+	int ret = weir_device_read32(nic->dev, 0, reg, &value);
+
+	if (!ret)
+		ret = igb_is_there(nic, value);
 	if (ret && !*rc)
 		*rc = ret;
 	return value;
+}
+
+uint32_t igb_read_status(struct weir_nic *nic, int *rc)
+{
+	uint32_t status = igb_read(nic, IGB_STATUS, rc);
+
+	/* Some of its bits are never set (§8.2.2). */
+	if (!*rc && status == UINT32_MAX)
+		*rc = -EIO;
+	return status;
 }
 
 static bool igb_matches(const struct weir_device_info *device)
@@ -183,7 +201,7 @@ static int igb_attach(struct weir_nic *nic, struct weir_error *err)
 		rc = reset_device(nic, err);
 	if (rc)
 		return rc;
-	igb->port = IGB_STATUS_LAN_ID(igb_read(nic, IGB_STATUS, &rc)) & 1;
+	igb->port = IGB_STATUS_LAN_ID(igb_read_status(nic, &rc)) & 1;
 	igb->copper = !(igb_read(nic, IGB_CTRL_EXT, &rc) & IGB_CTRL_EXT_LINK_MODE);
 	if (rc)
 		return weir_error_set(err, rc, "%s: its registers cannot be read: %s",

@@ -148,8 +148,7 @@
 #define IGB_HEAD 0x10
 #define IGB_TAIL 0x18
 #define IGB_DCTL 0x28 /* RXDCTL, TXDCTL */
-#define IGB_RQDPC 0x30 /* packets dropped by the queue; cleared when it is read */
-#define IGB_RQDPC_COUNT 0xfffu
+#define IGB_RQDPC 0x30 /* packets dropped by the queue, 32 bits; cleared when it is read */
 
 #define IGB_SRRCTL_ONE_BUFFER (1u << 25)
 #define IGB_SRRCTL_SPLIT_ALWAYS (5u << 25)

@@ -38,26 +38,28 @@ int igb_count(struct weir_nic *nic)
 {
 	int rc = 0;
 
-	for (unsigned int i = 0; i < ARRAY_SIZE(counters); i++) {
+	/* Before what is no count is added up. */
+	igb_read_status(nic, &rc);
+	for (unsigned int i = 0; !rc && i < ARRAY_SIZE(counters); i++) {
 		uint64_t *sum = (uint64_t *)((char *)&nic->stats + counters[i].offset);
 		uint64_t value = igb_read(nic, counters[i].reg, &rc);
 
 		if (counters[i].wide)
 			value |= (uint64_t)igb_read(nic, counters[i].reg + 4, &rc) << 32;
-		if (rc)
-			return rc;
-		*sum += value;
+		if (!rc)
+			*sum += value;
 	}
-	for (unsigned int i = 0; i < nic->info.rx_queues; i++) {
-		uint32_t dropped;
+	for (unsigned int i = 0; !rc && i < nic->info.rx_queues; i++) {
+		uint32_t dropped = 0;
 
 		/* Not through a mapping, which of an emulated device is memory: reading has to
 		 * clear it. */
 		rc = weir_device_read(nic->dev, WEIR_REGION_BAR0, IGB_RX_QUEUE(i) + IGB_RQDPC,
 				      &dropped, sizeof(dropped), NULL);
-		if (rc)
-			return rc;
-		nic->stats.rx_dropped += dropped & IGB_RQDPC_COUNT;
+		if (!rc)
+			rc = igb_is_there(nic, dropped);
+		if (!rc)
+			nic->stats.rx_dropped += dropped;
 	}
-	return 0;
+	return rc;
 }

@@ -570,7 +570,7 @@ struct weir_nic_link {
  * Reads the state of the link from the device.
  *
  * @retval -ENODEV the device is gone
- * @retval -EIO its PHY does not answer
+ * @retval -EIO it is there, but its registers do not answer: nothing is known of the link
  */
 int weir_nic_link(struct weir_nic *nic, struct weir_nic_link *link, struct weir_error *err);
 
@@ -664,6 +664,7 @@ struct weir_nic_stats {
  * @param stats  filled in
  * @param bytes  sizeof(*stats)
  * @retval -ENODEV the device is gone: `stats` has what was known last
+ * @retval -EIO it is there, but its registers do not answer: the same
  */
 int weir_nic_stats(struct weir_nic *nic, struct weir_nic_stats *stats, size_t bytes);
 
