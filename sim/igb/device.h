@@ -58,6 +58,7 @@ struct dev_ring {
 	unsigned int index;
 	bool enabled; /* as the control register said when it was last looked at */
 	bool failed; /* nothing is done until it is enabled anew */
+	bool bare; /* enabled by a reset, and not given a ring yet */
 	bool transmits;
 	uint32_t head; /* next descriptor */
 	uint32_t size;

@@ -47,7 +47,7 @@ static void enable(struct sim_igb *igb, struct dev_ring *ring)
 	uint64_t base_low = ring->regs->base_low, base_high = ring->regs->base_high;
 	uint32_t bytes = ring->regs->bytes, head = ring->regs->head;
 
-	ring->failed = false;
+	ring->failed = ring->bare = false;
 	ring->base = (base_high << 32 | base_low) & ~(uint64_t)(BASE_ALIGN - 1);
 	ring->size = bytes / IGB_DESC_BYTES;
 	ring->head = head;
@@ -78,9 +78,16 @@ static void notice(struct sim_igb *igb, struct dev_ring *ring, uint32_t *mask)
 	if (unlikely(control & IGB_DCTL_FLUSH))
 		/* The client may write it meanwhile, where it is mapped. */
 		__atomic_fetch_and(&ring->regs->control, ~IGB_DCTL_FLUSH, __ATOMIC_RELAXED);
-	if (likely(ring->enabled == !!(control & IGB_DCTL_ENABLE)))
+	if (likely(ring->enabled == !!(control & IGB_DCTL_ENABLE))) {
+		/* A driver may leave it enabled while it says where the ring is. What it says
+		 * counts when there are descriptors. */
+		if (unlikely(ring->bare) && ring->regs->bytes &&
+		    ring->regs->tail != ring->regs->head)
+			enable(igb, ring);
 		return;
+	}
 	ring->enabled = !ring->enabled;
+	ring->bare = false;
 	*mask ^= 1u << ring->index;
 	if (ring->enabled)
 		enable(igb, ring);
@@ -96,15 +103,25 @@ void igb_queues_notice(struct sim_igb *igb)
 	}
 }
 
+/* Queue 0 of either direction comes out of a reset enabled, all others disabled (§8.10.10,
+ * §8.12.14). */
+static void reset_ring(struct dev_ring *ring)
+{
+	ring->enabled = ring->bare = !ring->index;
+	ring->failed = false;
+	ring->regs->control = ring->enabled ? IGB_DCTL_ENABLE : 0;
+}
+
 void igb_queues_reset(struct sim_igb *igb)
 {
 	memset(igb->bar + IGB_RX_QUEUES, 0, IGB_QUEUES * IGB_QUEUE_STRIDE);
 	memset(igb->bar + IGB_TX_QUEUES, 0, IGB_QUEUES * IGB_QUEUE_STRIDE);
-	igb->rx_enabled = igb->tx_enabled = 0;
+	igb->rx_enabled = igb->tx_enabled = 1u << 0;
 	igb->waits = false;
 	for (unsigned int i = 0; i < IGB_QUEUES; i++) {
 		igb_transmit_forget(&igb->tx[i]);
-		igb->rx[i].ring.enabled = igb->tx[i].ring.enabled = false;
+		reset_ring(&igb->rx[i].ring);
+		reset_ring(&igb->tx[i].ring);
 		igb->rx[i].packets = igb->rx[i].octets = igb->rx[i].multicasts = 0;
 		igb->tx[i].packets = igb->tx[i].octets = 0;
 	}
@@ -115,6 +132,9 @@ uint32_t igb_queue_pending(struct sim_igb *igb, struct dev_ring *ring, uint32_t 
 	/* Descriptors were written before the tail that tells of them. */
 	uint32_t tail = __atomic_load_n(&ring->regs->tail, __ATOMIC_ACQUIRE);
 
+	/* Its tail may have been told since its ring was looked for. */
+	if (unlikely(ring->bare))
+		return 0;
 	if (likely(tail < ring->size))
 		return tail >= from ? tail - from : tail + ring->size - from;
 	if (tail != ring->bad_tail) {

@@ -190,6 +190,17 @@ static void drop(struct dev_rx_queue *queue)
 	queue->ring.regs->dropped++;
 }
 
+/* There are not enough descriptors for the frame yet. false: it waits for them. */
+static bool lacks_descriptors(struct sim_igb *igb, struct dev_rx_queue *queue)
+{
+	if (!(queue->ring.regs->srrctl & IGB_SRRCTL_DROP)) {
+		wait(igb);
+		return false;
+	}
+	drop(queue);
+	return true;
+}
+
 /* RSS hash and type, or the IP identification: RXCSUM.PCSD says. */
 static void describe(const struct sim_igb *igb, const struct dev_packet *packet, uint32_t hash,
 		     enum igb_rss_type type, struct delivery *delivery)
@@ -232,19 +243,19 @@ static bool deliver(struct sim_igb *igb, const struct cable_frame *frame, uint32
 		drop(queue);
 		return true;
 	}
+	if (unlikely(queue->ring.bare))
+		return lacks_descriptors(igb, queue);
 	describe(igb, &packet, hash, type, &delivery);
 	headers = find_headers(igb, queue, &packet);
 	split(&delivery, queue, headers && strip ? headers - TAG_BYTES : headers);
 	need = needed(queue, &delivery);
 	have = igb_queue_pending(igb, &queue->ring, queue->ring.head);
-	if (need > have) {
-		if (need < queue->ring.size && !(queue->ring.regs->srrctl & IGB_SRRCTL_DROP)) {
-			wait(igb);
-			return false;
-		}
+	if (need >= queue->ring.size) {
 		drop(queue);
 		return true;
 	}
+	if (need > have)
+		return lacks_descriptors(igb, queue);
 	if (unlikely(igb->faulty) && have > need && igb_fault_skips(igb))
 		queue->ring.head = igb_slot_after(&queue->ring, queue->ring.head, 1);
 	if (fcs) {

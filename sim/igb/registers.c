@@ -130,7 +130,7 @@ static void write_queue(const struct dev_ring *ring, uint32_t inside, uint32_t v
 	volatile uint32_t *reg = (volatile uint32_t *)ring->regs + inside / 4;
 
 	/* The head is the device's while it works. */
-	if (inside == offsetof(struct igb_queue_regs, head) && ring->enabled)
+	if (inside == offsetof(struct igb_queue_regs, head) && ring->enabled && !ring->bare)
 		return;
 	*reg = value;
 }

@@ -122,7 +122,12 @@ static void test_reset(void **state)
 	nic_write(&nics[0], IGB_RCTL, 0x12);
 	nic_write(&nics[0], IGB_CTRL, IGB_CTRL_RST);
 	assert_int_equal(nic_read(&nics[0], IGB_RCTL), 0);
-	assert_int_equal(nic_queue_read(&nics[0], true, 0, NIC_REG(control)), 0);
+	for (unsigned int q = 0; q < IGB_QUEUES; q++) {
+		uint32_t control = q ? 0 : IGB_DCTL_ENABLE;
+
+		assert_int_equal(nic_queue_read(&nics[0], false, q, NIC_REG(control)), control);
+		assert_int_equal(nic_queue_read(&nics[0], true, q, NIC_REG(control)), control);
+	}
 	assert_false(nic_read(&nics[0], IGB_STATUS) & IGB_STATUS_LU);
 	/* Both places of a queue's register are the same one. */
 	nic_write(&nics[0], 0x3818, 7);

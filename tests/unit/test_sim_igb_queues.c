@@ -181,6 +181,33 @@ static void test_rss(void **state)
 	}
 }
 
+/* A reset leaves queue 0 enabled. What comes before it has a ring waits, and where the ring lies
+ * may be said to it as it is. */
+static void test_enabled_queue(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 2; i++) {
+		nic_write(&nics[i], IGB_CTRL, IGB_CTRL_RST);
+		nic_write(&nics[i], IGB_CTRL, nic_read(&nics[i], IGB_CTRL) | IGB_CTRL_SLU);
+		nic_write(&nics[i], IGB_RCTL, IGB_RCTL_RXEN | IGB_RCTL_BAM | IGB_RCTL_SECRC);
+		nic_write(&nics[i], IGB_TCTL, IGB_TCTL_EN);
+	}
+	nic_tx_queue(&nics[0], 0);
+	nic_turn(&nics[0]);
+	assert_true(nic_send(&nics[0], frame, plain_frame(100, 1), 0, 0));
+	nic_rx_queue(&nics[1], 0);
+	assert_true(nic_send(&nics[0], frame, plain_frame(101, 2), 0, 0));
+	assert_int_equal(nic_read(&nics[1], IGB_GPRC), 0);
+	nic_fill(&nics[1], 0, 4);
+	nic_turn(&nics[1]);
+	assert_true(nic_receive(&nics[1], 0, &got));
+	assert_int_equal(got.bytes, 100);
+	assert_true(nic_receive(&nics[1], 0, &got));
+	assert_int_equal(got.bytes, 101);
+	assert_int_equal(nic_read(&nics[1], IGB_RX_QUEUES + NIC_REG(dropped)), 0);
+	assert_int_equal(nic_read(&nics[1], IGB_MPC), 0);
+}
+
 /* Sixteen queues send. */
 static void test_transmit_queues(void **state)
 {
@@ -614,6 +641,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_rss, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_enabled_queue, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_transmit_queues, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_overflow, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lossless, setup_lossless, teardown),
