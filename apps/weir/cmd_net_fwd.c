@@ -7,6 +7,10 @@
  * of each queue has buffers of its own, enough for both rings to be full. When the transmit ring is
  * full the direction stops receiving until it is not: what then gets lost is lost at the receiving
  * port, which counts it.
+ *
+ * Queue N of one port is forwarded by queue N of the other and by no other, also when that one is
+ * full and others are not: packets of a flow keep their order, and a transmit queue has one owner.
+ * The others are not held up by it: with several queues a port drops what is for a full one.
  */
 #include "clock.h"
 #include "commands.h"
