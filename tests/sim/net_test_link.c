@@ -55,12 +55,18 @@ static void the_link_is_told_of(void **state)
 {
 	struct net_test *t = *state;
 	struct net_port *port = &t->port[1];
+	struct weir_nic_event event;
 	struct weir_nic_link link;
 	struct weir_error err;
 
 	net_test_start(t, NULL);
 	drain_events(port);
 	net_test_stop(t);
+	/* also when nobody has looked while it was down */
+	assert_true(!t->interrupts || readable(weir_nic_event_fd(port->nic), 0));
+	assert_int_equal(weir_nic_events(port->nic, &event, 1), 1);
+	assert_int_equal(event.type, WEIR_NIC_EVENT_LINK);
+	assert_int_equal(event.info, 0);
 	assert_int_equal(weir_nic_start(port->nic, &err), 0);
 	assert_int_equal(weir_nic_link(port->nic, &link, &err), 0);
 	if (!link.up) {

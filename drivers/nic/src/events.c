@@ -15,6 +15,16 @@ static void event_add(struct weir_nic *nic, enum weir_nic_event_type type, uint3
 										    .info = info };
 }
 
+void nic_link_lost(struct weir_nic *nic)
+{
+	if (!nic->link_up)
+		return;
+	nic->link_up = false;
+	event_add(nic, WEIR_NIC_EVENT_LINK, 0);
+	if (nic->vector_fds)
+		eventfd_write(nic->vector_fds[0], 1);
+}
+
 static void need_reset(struct weir_nic *nic, const char *text)
 {
 	if (nic->state != NIC_STARTED || atomic_load(&nic->reset_needed))

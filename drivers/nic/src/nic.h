@@ -212,6 +212,10 @@ int nic_all_parked(struct weir_nic *nic, struct weir_error *err);
 /* run.c: with the lock held */
 void nic_set_control(struct weir_nic *nic, enum nic_control control);
 
+/* events.c: with the lock held. The device was reset, and its link with it: that is told also when
+ * the link comes again before somebody looks, and nothing else would wake those who wait for it. */
+void nic_link_lost(struct weir_nic *nic);
+
 /* queue.c: the owner's */
 /* The device said something impossible: the queue is broken, with this text. */
 int nic_queue_break(struct nic_queue *queue, const char *format, ...)

@@ -81,6 +81,7 @@ static int stop_locked(struct weir_nic *nic, struct weir_error *err)
 		return rc;
 	}
 	nic->state = NIC_STOPPED;
+	nic_link_lost(nic);
 	return 0;
 }
 
