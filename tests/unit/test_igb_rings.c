@@ -169,14 +169,17 @@ static void headers_are_split(void **state)
 	(void)state;
 	igb_fixture_start(&f, ENTRIES, HEADER, true);
 	for (unsigned int turn = 0; turn < 20; turn++) {
-		post(&f, 0, 5);
+		post(&f, 0, 7);
 		/* split; all of it in the header's; too long a header; two descriptors, in both of
-		 * which the device says the header's length */
+		 * which the device says the header's length; too long a header once more, which
+		 * the second descriptor says */
 		igb_fixture_receive(&f, PLAIN_FLAGS | 1u << 31 | HEADER_LENGTH(54), DONE, 1000, 0);
 		igb_fixture_receive(&f, HEADER_LENGTH(60), DONE, 0, 0);
 		igb_fixture_receive(&f, HEADER_LENGTH(HEADER + 9), DONE | IGB_RXD_HBO, 500, 0);
 		igb_fixture_receive(&f, HEADER_LENGTH(54), IGB_RXD_DD, BUFFER, 0);
 		igb_fixture_receive(&f, PLAIN_FLAGS | HEADER_LENGTH(54), DONE, 7, 0);
+		igb_fixture_receive(&f, HEADER_LENGTH(HEADER + 9), IGB_RXD_DD, BUFFER, 0);
+		igb_fixture_receive(&f, HEADER_LENGTH(HEADER + 9), DONE | IGB_RXD_HBO, 7, 0);
 
 		assert_int_equal(weir_nic_rx(f.rxq, got, 1), 0);
 		assert_int_equal(weir_nic_rx(f.rxq, got, 3), 2);
@@ -192,6 +195,11 @@ static void headers_are_split(void **state)
 		check_frame(&got[1], 6, BUFFER, WEIR_FRAME_DEVICE | WEIR_FRAME_MORE);
 		check_frame(&got[2], 9, 0, header);
 		check_frame(&got[3], 8, 7, PLAIN_FLAGS | WEIR_FRAME_DEVICE);
+		assert_int_equal(weir_nic_rx(f.rxq, got, 4), 4);
+		check_frame(&got[0], 11, HEADER, header);
+		check_frame(&got[1], 10, BUFFER, WEIR_FRAME_DEVICE | WEIR_FRAME_MORE);
+		check_frame(&got[2], 13, 0, header);
+		check_frame(&got[3], 12, 7, WEIR_FRAME_DEVICE);
 	}
 	igb_fixture_stop(&f);
 }

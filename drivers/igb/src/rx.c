@@ -263,10 +263,14 @@ static int rx_one(struct igb_rxq *q, struct weir_frame *frames)
 	weir_dma_rmb();
 	types = load64(desc);
 	len = load16(desc + 12);
-	/* The device repeats the header's length in the rest of its packet's descriptors; an
-	 * overflow leaves what fits in the buffer (§7.1.10). */
-	if (q->header_bytes && !q->packet_bytes)
+	/* The device repeats the header's length in the rest of its packet's descriptors. An
+	 * overflow leaves what fits in the buffer (§7.1.10), and only the last descriptor has the
+	 * flag that says so. */
+	if (q->header_bytes && !q->packet_bytes) {
 		header = status & IGB_RXD_HBO ? q->header_bytes : IGB_RXD_HEADER(types);
+		if (!last)
+			header = min32(header, q->header_bytes);
+	}
 	wrong = what_is_wrong(q, last, header, len);
 	if (unlikely(wrong != NULL))
 		return nic_queue_break(&q->common,
