@@ -5,8 +5,8 @@
  * Holds VFIO's modules, which are loaded, to what Linux 7.2 does, in a guest of the lab, as root.
  * Binds the devices it needs to vfio-pci. NAME says whose modules they are ("in-tree-6.1"), FOLDER
  * where their files are. FILE lists checks that fail with some of them, for a reason: such a
- * failure is reported as TODO, and one that is no more fails. Prints TAP; exit status 0 when
- * nothing failed.
+ * failure is reported as TODO, and one that is no more fails. A kernel's lockdep must be on still
+ * at the end. Prints TAP; exit status 0 when nothing failed.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -332,6 +332,22 @@ static int usage(const char *program)
 	return 2;
 }
 
+/* A kernel that has lockdep, and no more once it has reported something, or has run full. */
+static void check_lockdep(void)
+{
+	FILE *stats = fopen("/proc/lockdep_stats", "r");
+	char line[128], value;
+	bool on = false;
+
+	if (!stats)
+		return;
+	while (fgets(line, sizeof(line), stats))
+		on |= sscanf(line, " debug_locks: %c", &value) == 1 && value == '1';
+	fclose(stats);
+	part_name = "lockdep";
+	check(on, "it has looked until the end");
+}
+
 int main(int argc, char **argv)
 {
 	const char *modules = NULL, *deviations = NULL;
@@ -367,5 +383,6 @@ int main(int argc, char **argv)
 		return tap_finish(&shared->tap);
 	for (int i = first; i < argc; i++)
 		run_part(part_called(argv[i]));
+	check_lockdep();
 	return tap_finish(&shared->tap);
 }
