@@ -260,6 +260,8 @@ static void check_groups(void)
 	close(a);
 	expect(bind_device(parked, iommufd), -EBUSY, "BIND of A while B is open");
 	close(b);
+	close(parked);
+	parked = must_park(A);
 	check(bind_device(parked, iommufd) > 0, "BIND when both were closed");
 }
 
