@@ -333,6 +333,30 @@ long locked_kilobytes(void)
 	return status_kilobytes("VmLck:") + status_kilobytes("VmPin:");
 }
 
+int must_open_log(void)
+{
+	int log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	must(log < 0 ? -errno : 0, "open /dev/kmsg");
+	lseek(log, 0, SEEK_END);
+	return log;
+}
+
+bool log_has(int log, const char *text)
+{
+	char record[8192];
+	bool found = false;
+	ssize_t size;
+
+	/* -EPIPE: older records than the next one are gone. */
+	while ((size = read(log, record, sizeof(record) - 1)) > 0 || errno == EPIPE) {
+		record[size > 0 ? size : 0] = '\0';
+		found |= strstr(record, text) != NULL;
+	}
+	close(log);
+	return found;
+}
+
 static sigjmp_buf after_bus_error;
 
 static void on_bus_error(int number)

@@ -83,6 +83,11 @@ void *no_address(void);
 /* Kilobytes that this process has locked or pinned, by the kernel's count. */
 long locked_kilobytes(void);
 
+/* The kernel's log from here on. */
+int must_open_log(void);
+/* Whether text is in what has come since; closes it. */
+bool log_has(int log, const char *text);
+
 /* Reads a byte; false when that was a SIGBUS. From one thread at a time. */
 bool readable(const volatile void *address);
 

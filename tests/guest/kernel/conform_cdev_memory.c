@@ -3,6 +3,7 @@
  * Devices' own nodes, and contexts in a container's place, when memory runs out (shortage.h).
  */
 #include <errno.h>
+#include <linux/pci_regs.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -45,10 +46,15 @@ static long of_id(long result)
 	return result < 0 ? result : 0;
 }
 
+static long park_kind(enum conform_kind kind)
+{
+	device = open_parked(the_devices[kind].bdf);
+	return of_id(device);
+}
+
 static long park(void)
 {
-	device = open_parked(the_devices[NVME].bdf);
-	return of_id(device);
+	return park_kind(NVME);
 }
 
 static void must_park(void)
@@ -80,6 +86,19 @@ static long attach_elsewhere(void)
 static void must_be_attached(void)
 {
 	must_be_bound();
+	must(attach(), "ATTACH");
+}
+
+/*
+ * What is closed is detached and has its interrupt routed no more, and one range of the kernel's
+ * code is all that can be spared. Plain memory has no interrupt.
+ */
+static void must_be_attached_unrouted(void)
+{
+	must(hardware_config(MEMORY, PCI_INTERRUPT_PIN, 1) ? -EINVAL : 0,
+	     "have a device without an interrupt line");
+	must(park_kind(MEMORY), "open the memory's node");
+	must(bind(), "BIND");
 	must(attach(), "ATTACH");
 }
 
@@ -118,10 +137,28 @@ static void check_nodes(void)
 		{ "open a node", NULL, park, close_all },
 		{ "BIND", must_park, bind, close_all, &routing },
 		{ "ATTACH", must_be_bound, attach, close_all },
+	};
+
+	prepare_case();
+	shortage_run(steps, ARRAY_SIZE(steps));
+}
+
+static void check_attached(void)
+{
+	static const struct shortage_step steps[] = {
 		{ "ATTACH elsewhere", must_be_attached, attach_elsewhere, close_all, &detaching },
 		{ "DETACH", must_be_attached, detach, close_all, &detaching, .cannot_fail = true },
-		{ "close a node", must_be_attached, close_device, NULL, &detaching,
+		{ "close a node", must_be_attached_unrouted, close_device, NULL, &detaching,
 		  .cannot_fail = true },
+	};
+
+	prepare_case();
+	shortage_run(steps, ARRAY_SIZE(steps));
+}
+
+static void check_resets(void)
+{
+	static const struct shortage_step steps[] = {
 		{ "GET_PCI_HOT_RESET_INFO", must_be_bound, hot_reset_info, close_all },
 		{ "PCI_HOT_RESET", must_be_bound, hot_reset, close_all, .cannot_fail = true },
 	};
@@ -172,6 +209,8 @@ static void check_groups(void)
 
 static const struct conform_case cases[] = {
 	{ "nodes", check_nodes },
+	{ "attached nodes", check_attached },
+	{ "resets by a context", check_resets },
 	{ "groups on a context", check_groups },
 };
 

@@ -337,30 +337,6 @@ static bool host_driver_reads(const char *bdf)
 	return false;
 }
 
-/* The kernel's log from here on. */
-static int must_open_log(void)
-{
-	int log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-
-	must(log < 0 ? -errno : 0, "open /dev/kmsg");
-	lseek(log, 0, SEEK_END);
-	return log;
-}
-
-static bool log_names(int log, const char *name)
-{
-	char record[8192];
-	bool found = false;
-	ssize_t size;
-
-	while ((size = read(log, record, sizeof(record) - 1)) > 0) {
-		record[size] = '\0';
-		found |= strstr(record, name) != NULL;
-	}
-	close(log);
-	return found;
-}
-
 /* The closed device is one that the kernel's own driver uses meanwhile. */
 static void check_host_driver(void)
 {
@@ -389,7 +365,7 @@ static void check_host_driver(void)
 	 * and say so. */
 	log = must_open_log();
 	edu_copy(engine, BAR_IOVA + controller, 4, EDU_TO_MEMORY);
-	check(host_driver_reads(bdf) && !log_names(log, "nvme"),
+	check(host_driver_reads(bdf) && !log_has(log, "nvme"),
 	      "and reads it still after a copy to its registers");
 	must(type1_bind(bdf), "bind it to vfio-pci again");
 }

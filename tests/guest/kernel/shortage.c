@@ -187,8 +187,12 @@ static void run_step(const struct shortage_step *step)
 
 void shortage_run(const struct shortage_step *steps, size_t count)
 {
+	int log;
+
 	must_prepare_shortage();
+	log = must_open_log();
 	for (size_t i = 0; i < count; i++)
 		run_step(&steps[i]);
+	check(!log_has(log, "ACPI Error"), "the kernel's interpreter of ACPI has been spared");
 	expect(sysfs_write("scan", DEBUG "/kmemleak"), 0, "the kernel still looks for leaks");
 }

@@ -52,8 +52,9 @@ struct shortage_step {
 
 /*
  * Checks each step with each of its allocations failing: that it fails for lack of memory or not at
- * all, works at once afterwards, and leaves nothing charged; and that there is still a leak
- * detector, which is asked when the guest ends.
+ * all, works at once afterwards, and leaves nothing charged; that ACPI has been spared, which
+ * memory that was short once makes use what is freed; and that there is still a leak detector,
+ * which is asked when the guest ends.
  */
 void shortage_run(const struct shortage_step *steps, size_t count);
 
