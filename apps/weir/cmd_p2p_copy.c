@@ -4,7 +4,7 @@
  * reads and writes itself. The data does not pass through this process.
  */
 #include "commands.h"
-#include "doctor.h"
+#include "device_memory.h"
 #include "fail.h"
 #include "notice.h"
 #include "stop.h"
@@ -13,11 +13,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <unistd.h>
-
-#include "membar.h"
-
-#define PAGE UINT64_C(4096)
 
 enum direction { TO_MEMORY, FROM_MEMORY };
 
@@ -67,66 +62,6 @@ static const struct cli_option options[] = {
 	{ NULL },
 };
 
-/* Device memory, exported in whole pages around what is asked for. */
-struct memory {
-	struct weir_ioas *ioas; /* of the memory's device, which does no DMA here */
-	struct weir_device *dev;
-	struct weir_dmabuf dmabuf;
-	uint64_t inside; /* from the start of the export to the first byte */
-};
-
-static void memory_close(struct memory *memory)
-{
-	if (memory->dmabuf.fd >= 0)
-		close(memory->dmabuf.fd);
-	weir_device_close(memory->dev);
-	weir_ioas_destroy(memory->ioas);
-}
-
-static int export_range(struct memory *memory, const struct copy_config *config,
-			struct weir_error *err)
-{
-	uint64_t start = config->offset - config->offset % PAGE, limit, end;
-	unsigned int bar;
-	int rc;
-
-	rc = weir_membar_find(memory->dev, &bar, &limit, err);
-	if (rc)
-		return rc;
-	if (config->bytes > limit || config->offset > limit - config->bytes)
-		return fail(err, -ERANGE,
-			    "%" PRIu64 " bytes from offset %" PRIu64
-			    " go past the end of %s, which has %" PRIu64 " bytes of memory",
-			    config->bytes, config->offset, config->memory, limit);
-	end = config->offset + config->bytes;
-	if (end % PAGE)
-		end += PAGE - end % PAGE;
-	memory->inside = config->offset - start;
-	return weir_membar_export(memory->dev, start, end - start, &memory->dmabuf, err);
-}
-
-static int memory_open(struct memory *memory, const struct copy_config *config,
-		       struct weir_error *err)
-{
-	struct weir_device_options device_options = WEIR_DEVICE_OPTIONS_INIT;
-	int rc;
-
-	*memory = (struct memory){ .dmabuf.fd = -1 };
-	device_options.log = notice_log();
-	rc = weir_ioas_create(NULL, &memory->ioas, err);
-	if (!rc) {
-		rc = weir_device_open(config->memory, memory->ioas, &device_options, &memory->dev,
-				      err);
-		if (rc)
-			doctor_explain("", config->memory, err);
-	}
-	if (!rc)
-		rc = export_range(memory, config, err);
-	if (rc)
-		memory_close(memory);
-	return rc;
-}
-
 /* One NVMe device of the copy, and where the memory is in its address space. */
 struct side {
 	struct target target;
@@ -147,10 +82,8 @@ static int prepare(void *ctx, struct transfer_piece *piece, struct weir_error *e
 {
 	const struct side *side = ctx;
 
-	if (weir_mapping_state(side->mapping) != WEIR_MAPPING_LIVE)
-		return fail(err, -ENODEV, "the memory was taken back by its device");
 	piece->iova = side->iova + piece->offset;
-	return 0;
+	return device_memory_check(side->mapping, err);
 }
 
 static int finish(void *ctx, const struct transfer_piece *piece, struct weir_error *err)
@@ -177,23 +110,17 @@ static int side_check(const struct side *side, const struct side_config *side_co
 	return rc ? rc : target_check_range(&side->target, side_config->lba, blocks, err);
 }
 
-static int side_map(struct side *side, const struct memory *memory, bool writes,
+static int side_map(struct side *side, const struct device_memory *memory, bool writes,
 		    struct weir_error *err)
 {
-	int rc;
-
 	side->ioas = weir_device_ioas(weir_nvme_device(side->target.nvme));
-	rc = weir_ioas_map_dmabuf(side->ioas, memory->dmabuf.fd, memory->dmabuf.offset,
-				  memory->dmabuf.bytes, writes ? WEIR_PROT_READ : WEIR_PROT_WRITE,
-				  &side->mapping, err);
-	if (!rc)
-		side->iova = weir_mapping_iova(side->mapping, NULL) + memory->inside;
-	return rc;
+	return device_memory_map(memory, side->ioas, writes ? WEIR_PROT_READ : WEIR_PROT_WRITE,
+				 &side->mapping, &side->iova, err);
 }
 
 /* Does everything but moving data. */
 static int side_open(struct side *side, const struct side_config *side_config,
-		     const struct copy_config *config, const struct memory *memory,
+		     const struct copy_config *config, const struct device_memory *memory,
 		     struct weir_error *err)
 {
 	struct target_options target_options = {
@@ -268,7 +195,7 @@ static int confirm(const struct copy_config *config, const struct side *written,
 }
 
 /* From or to one NVMe device. */
-static int copy_single(const struct copy_config *config, const struct memory *memory,
+static int copy_single(const struct copy_config *config, const struct device_memory *memory,
 		       struct weir_error *err)
 {
 	const struct side_config side_config = {
@@ -295,7 +222,7 @@ static int copy_single(const struct copy_config *config, const struct memory *me
 }
 
 /* From one NVMe device through the memory to another. */
-static int copy_through(const struct copy_config *config, const struct memory *memory,
+static int copy_through(const struct copy_config *config, const struct device_memory *memory,
 			struct weir_error *err)
 {
 	const struct side_config from_config = {
@@ -335,7 +262,7 @@ close_from:
 static int run(const void *arg, char *const *operands, struct weir_error *err)
 {
 	const struct copy_config *config = arg;
-	struct memory memory;
+	struct device_memory memory;
 	int rc;
 
 	(void)operands;
@@ -344,12 +271,12 @@ static int run(const void *arg, char *const *operands, struct weir_error *err)
 			    config->offset);
 	if (config->to_nvme && config->direction != TO_MEMORY)
 		return fail(err, CLI_USAGE, "to-nvme goes with direction to-memory only");
-	rc = memory_open(&memory, config, err);
+	rc = device_memory_open(&memory, config->memory, config->offset, config->bytes, err);
 	if (rc)
 		return rc;
 	rc = config->to_nvme ? copy_through(config, &memory, err)
 			     : copy_single(config, &memory, err);
-	memory_close(&memory);
+	device_memory_close(&memory);
 	return rc;
 }
 
