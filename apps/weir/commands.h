@@ -17,6 +17,8 @@ extern const struct cli_command command_nvme_perf;
 extern const struct cli_command command_nvme_read;
 extern const struct cli_command command_nvme_write;
 extern const struct cli_command command_p2p_copy;
+extern const struct cli_command command_p2p_receive;
+extern const struct cli_command command_p2p_send;
 extern const struct cli_command command_sim_igb;
 extern const struct cli_command command_sim_membar;
 extern const struct cli_command command_sim_nvme;

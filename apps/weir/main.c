@@ -10,10 +10,11 @@
 #include <weir/fault_guard.h>
 
 static const struct cli_command *const commands[] = {
-	&command_ls,	    &command_doctor,	&command_bind,	    &command_unbind,
-	&command_nvme_info, &command_nvme_perf, &command_nvme_read, &command_nvme_write,
-	&command_net_info,  &command_net_fwd,	&command_net_gen,   &command_net_dump,
-	&command_p2p_copy,  &command_sim_igb,	&command_sim_nvme,  &command_sim_membar,
+	&command_ls,	    &command_doctor,	 &command_bind,	       &command_unbind,
+	&command_nvme_info, &command_nvme_perf,	 &command_nvme_read,   &command_nvme_write,
+	&command_net_info,  &command_net_fwd,	 &command_net_gen,     &command_net_dump,
+	&command_p2p_copy,  &command_p2p_send,	 &command_p2p_receive, &command_sim_igb,
+	&command_sim_nvme,  &command_sim_membar,
 };
 
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))

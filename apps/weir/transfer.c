@@ -57,12 +57,15 @@ static uint32_t piece_bytes(const struct job *job)
 {
 	const struct target *target = job->transfer->target;
 	uint32_t block = target->ns_info.block_bytes;
+	const uint32_t piece = job->transfer->piece;
 	uint64_t bytes = TRANSFER_PIECE;
 	uint64_t boundary = target->ns_info.boundary_blocks;
 
 	if (bytes > target->info.max_transfer)
 		bytes = target->info.max_transfer;
 	bytes -= bytes % block;
+	if (piece && bytes > piece - job->next % piece)
+		bytes = piece - job->next % piece;
 	if (bytes > job->transfer->bytes - job->next)
 		bytes = job->transfer->bytes - job->next;
 	if (boundary) {

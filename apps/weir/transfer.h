@@ -32,6 +32,7 @@ struct transfer {
 	uint8_t opcode; /* WEIR_NVME_READ or WEIR_NVME_WRITE */
 	uint64_t lba;
 	uint64_t bytes; /* a multiple of the block size, inside the namespace */
+	uint32_t piece; /* no piece reaches over a multiple of so many bytes; 0: TRANSFER_PIECE */
 	unsigned int depth; /* 0: set by transfer_begin(), TRANSFER_DEPTH or what the queue has */
 	const struct transfer_ops *ops;
 	void *ctx;
