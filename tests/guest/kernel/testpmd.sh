@@ -16,12 +16,12 @@ here=${0%/*} modules=$1
 . "$here/modules.sh"
 # shellcheck source=checks.sh
 . "$here/checks.sh"
+# shellcheck source=../testpmd.sh
+. "$here/../testpmd.sh"
 
 # See docs/guest-lab.md: the first two are wired to each other, the third to the kernel's virtio0.
 igb0=0000:07:00.0 igb1=0000:08:00.0 e1000e0=0000:09:00.0 virtio0=0000:0a:00.0
-user=lab
-work=$(mktemp -d)
-log=$work/log
+user=$testpmd_user
 
 bind_to_vfio() {
   local device
@@ -34,108 +34,6 @@ bind_to_vfio() {
 
 group_of() {
   basename "$(readlink "/sys/bus/pci/devices/$1/iommu_group")"
-}
-
-# within SECONDS COMMAND...: the command succeeds before they are over.
-within() {
-  local end=$((SECONDS + $1))
-  shift
-  until "$@"; do
-    ((SECONDS < end)) || return
-    sleep 0.3
-  done
-}
-
-# occurs COUNT TEXT: in what testpmd has said.
-occurs() {
-  (($(grep -cF "$2" "$log") >= $1))
-}
-
-prompt='testpmd> '
-prompts=0
-
-prompted() {
-  kill -0 "$testpmd" 2>/dev/null || return 0
-  occurs $((prompts + 1)) "$prompt"
-}
-
-# at_prompt: testpmd waits for a command.
-at_prompt() {
-  within 120 prompted && kill -0 "$testpmd" && prompts=$((prompts + 1)) && return
-  cat "$log"
-  return 1
-}
-
-# testpmd_starts root|user DEVICES EAL-OPTIONS OPTIONS: the options are words.
-testpmd_starts() {
-  local who=$1 devices=$2 eal=$3 options=$4 device command=()
-  if [[ $who == user ]]; then
-    # The user cannot see physical addresses, nor write where huge pages are mounted.
-    eal+=' --in-memory'
-    command=(setpriv --reuid "$user" --regid "$user" --init-groups env "HOME=/home/$user")
-  fi
-  for device in $devices; do
-    eal+=" -a $device"
-  done
-  # shellcheck disable=SC2206 # words
-  command+=(stdbuf -oL dpdk-testpmd -l '0,1' --iova-mode=va $eal -- -i --total-num-mbufs=4096 $options)
-  prompts=0
-  : >"$log"
-  # Open for reading, too, so that testpmd sees no end of what it reads; a new one each time, so that it gets
-  # nothing that was meant for another.
-  rm -f "$work/commands"
-  mkfifo "$work/commands"
-  exec 3<>"$work/commands"
-  "${command[@]}" <&3 >>"$log" 2>&1 3>&- &
-  testpmd=$!
-  at_prompt
-}
-
-# tell COMMAND: testpmd has done it.
-tell() {
-  echo "$1" >&3
-  at_prompt
-}
-
-testpmd_quits() {
-  local status
-  echo quit >&3
-  within 60 fails kill -0 "$testpmd" || kill -KILL "$testpmd"
-  wait "$testpmd"
-  status=$?
-  ((!status)) || cat "$log"
-  return "$status"
-}
-
-# read_counters PORT: all of the port's counters, into counters under PORT-NAME.
-declare -A counters
-read_counters() {
-  local before name value
-  before=$(wc -l <"$log")
-  tell "show port stats $1" || return
-  for name in RX-packets RX-missed RX-errors RX-nombuf TX-packets TX-errors; do
-    value=$(tail -n +"$((before + 1))" "$log" | sed -nE "s/.*\b$name: +([0-9]+).*/\1/p")
-    [[ $value =~ ^[0-9]+$ ]] || {
-      echo "'$value' is no number of $name of port $1"
-      cat "$log"
-      return 1
-    }
-    counters[$1-$name]=$value
-  done
-}
-
-has_received() {
-  read_counters "$1" && ((${counters[$1-RX-packets]} >= $2))
-}
-
-nothing_lost() {
-  local name
-  for name in RX-missed RX-errors RX-nombuf TX-errors; do
-    ((${counters[$1-$name]} == 0)) || {
-      echo "port $1 has ${counters[$1-$name]} $name"
-      return 1
-    }
-  done
 }
 
 # Each port sends what the other has received. The packets of the first burst would be 32 a port: that there
