@@ -85,6 +85,16 @@ NETWORK = [
     *port("rp7", 0x16),
     *nic("virtio-net-pci", "virtio0", "rp7", 3, ",disable-legacy=on,iommu_platform=on"),
 ]
+# Three igb on one wire: two to be forwarded between, and one that brings packets in.
+FORWARD = [
+    *wire(0, "igb0", "igb1", "igb2"),
+    *port("rp4", 0x13),
+    *nic("igb", "igb0", "rp4", 0),
+    *port("rp5", 0x14),
+    *nic("igb", "igb1", "rp5", 1),
+    *port("rp8", 0x18),
+    *nic("igb", "igb2", "rp8", 2),
+]
 # A device whose DMA engine copies to and from any address it is told, and an empty port.
 OTHERS = [*"-device edu,id=edu0,bus=pcie.0,addr=0x17".split(), *port("rp8", 0x18)]
 # In that port, four functions of one device, which are reset together. The first two are in one group; a 82576 is
@@ -117,6 +127,13 @@ SETS = {
         kernel_arguments="intel_iommu=on iommu=nopt",
         arguments=[*INTEL, *EVERYTHING, *FUNCTIONS],
         drives=DRIVES,
+    ),
+    "forward": Set(
+        about="three 82576 on one wire, behind an Intel IOMMU",
+        cpu="max",
+        kernel_arguments="intel_iommu=on iommu=nopt",
+        arguments=[*INTEL, *FORWARD],
+        drives={},
     ),
     "amd": Set(
         about="all devices behind an AMD IOMMU",
