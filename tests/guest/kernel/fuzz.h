@@ -24,7 +24,7 @@
 
 #include "conform.h"
 
-#define MAX_DEVICES 8
+#define MAX_DEVICES 12
 #define MAX_WORKERS 8
 #define MAX_THREADS 8
 #define MAX_CHILDREN 2 /* of one worker, at a time */

@@ -21,12 +21,15 @@ here=${0%/*}
 # See docs/guest-lab.md: memory, an NVMe drive, network cards.
 devices=("$edu=edu" 0000:04:00.0=memory 0000:06:00.0=other 0000:07:00.0=other 0000:09:00.0=other)
 
-# Of the device below rp8.
+# Of the device below rp8: all of them, because they are reset together.
 find_functions() {
-  local bus
+  local bus function
   bus=$(</sys/bus/pci/devices/0000:00:18.0/secondary_bus_number) || return
   bus=$(printf '0000:%02x:00' "$bus")
-  [[ -e /sys/bus/pci/devices/$bus.1 ]] && devices+=("$bus.0=other" "$bus.1=other")
+  for function in {0..3}; do
+    [[ -e /sys/bus/pci/devices/$bus.$function ]] || return
+    devices+=("$bus.$function=other")
+  done
 }
 
 bind_all() {
@@ -59,7 +62,7 @@ relay() {
   status=${PIPESTATUS[0]}
 }
 
-check 'there are two functions of one device' find_functions
+check 'there are four functions of one device' find_functions
 check 'the modules load' load_modules "$1"
 check 'all devices are bound' bind_all
 relay "$here/fuzz" "${@:3}" "${devices[@]}"
