@@ -114,7 +114,7 @@ static int map_file(struct dma_table *table, struct dma_window *entry,
 	base = mmap(NULL, entry->map_bytes, prot, MAP_SHARED, fd, (off_t)start);
 	if (base == MAP_FAILED)
 		return weir_error_set(err, -errno, "mmap of 0x%zx bytes: %m", entry->map_bytes);
-	if (fault_guard_add(base, entry->map_bytes, &table->truncated, -1)) {
+	if (weir_fault_guard_add(base, entry->map_bytes, &table->truncated, -1)) {
 		munmap(base, entry->map_bytes);
 		return weir_error_set(err, -ENOMEM, "no memory to guard a window");
 	}
@@ -126,7 +126,7 @@ static int map_file(struct dma_table *table, struct dma_window *entry,
 static void free_window(struct dma_window *entry)
 {
 	if (entry->map) {
-		fault_guard_remove(entry->map, entry->map_bytes);
+		weir_fault_guard_remove(entry->map, entry->map_bytes);
 		munmap(entry->map, entry->map_bytes);
 	}
 	free(entry);

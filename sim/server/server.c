@@ -75,7 +75,7 @@ int sim_server_create(const struct sim_pci *pci, const struct sim_model_ops *ops
 
 static void close_turned_away(struct turned_away *waiting)
 {
-	wire_close(waiting->wire);
+	weir_wire_close(waiting->wire);
 	waiting->wire = NULL;
 }
 
@@ -165,12 +165,12 @@ static void serve_turned_away(struct turned_away *waiting)
 
 	if (!waiting->wire)
 		return;
-	rc = wire_receive(waiting->wire, &message, 0, NULL);
+	rc = weir_wire_receive(waiting->wire, &message, 0, NULL);
 	if (rc == -EAGAIN && weir_now_ns() < waiting->deadline)
 		return;
 	if (!rc) {
 		reply_error(waiting->wire, &message.header, -EBUSY);
-		wire_message_release(&message);
+		weir_wire_message_release(&message);
 	}
 	close_turned_away(waiting);
 }
@@ -182,7 +182,7 @@ static void accept_client(struct sim_server *server)
 
 	if (fd < 0)
 		return;
-	if (wire_from_socket(fd, &wire)) {
+	if (weir_wire_from_socket(fd, &wire)) {
 		close(fd);
 		return;
 	}
@@ -200,12 +200,13 @@ static void list_sockets(const struct sim_server *server, struct pollfd *fds)
 	const struct session *session = &server->session;
 
 	fds[0] = (struct pollfd){ .fd = server->listener.fd, .events = POLLIN };
-	fds[1] = (struct pollfd){ .fd = session->wire ? wire_fd(session->wire) : -1,
+	fds[1] = (struct pollfd){ .fd = session->wire ? weir_wire_fd(session->wire) : -1,
 				  .events = POLLIN };
 	for (int i = 0; i < MAX_TURNED_AWAY; i++) {
 		struct wire *wire = server->turned_away[i].wire;
 
-		fds[2 + i] = (struct pollfd){ .fd = wire ? wire_fd(wire) : -1, .events = POLLIN };
+		fds[2 + i] = (struct pollfd){ .fd = wire ? weir_wire_fd(wire) : -1,
+					      .events = POLLIN };
 	}
 }
 
@@ -233,7 +234,7 @@ static bool has_sockets(const struct sim_server *server)
 {
 	const struct wire *wire = server->session.wire;
 
-	return server->listener.fd >= 0 || !wire || wire_fd(wire) >= 0;
+	return server->listener.fd >= 0 || !wire || weir_wire_fd(wire) >= 0;
 }
 
 static void pull_out(struct sim_server *server)

@@ -64,7 +64,7 @@ static void drop_deferred(struct session *session, struct deferred *deferred)
 	TAILQ_REMOVE(&session->deferred, deferred, link);
 	session->deferred_bytes -= sizeof(*deferred) + deferred->message.bytes;
 	session->deferred_fds -= deferred->message.nr_fds;
-	wire_message_release(&deferred->message);
+	weir_wire_message_release(&deferred->message);
 	free(deferred);
 }
 
@@ -90,7 +90,7 @@ void session_end(struct sim_server *server)
 	irqs_close(&server->irqs);
 	config_space_init(&server->config, &server->pci);
 	server->ops->reset(server->model);
-	wire_close(session->wire);
+	weir_wire_close(session->wire);
 	session->wire = NULL;
 }
 
@@ -118,7 +118,7 @@ void reply_error(struct wire *wire, const struct vfio_user_header *request, int 
 {
 	struct vfio_user_header header = reply_header(request, error);
 
-	wire_send(wire, &header, NULL, 0, NULL, 0, 0, NULL);
+	weir_wire_send(wire, &header, NULL, 0, NULL, 0, 0, NULL);
 }
 
 static bool fault(const struct session *session, unsigned int after)
@@ -131,7 +131,7 @@ static void send_spoiled(struct sim_server *server, struct vfio_user_header head
 			 size_t bytes)
 {
 	bool is_short = fault(&server->session, server->options.fault_short_after);
-	int fd = wire_fd(server->session.wire);
+	int fd = weir_wire_fd(server->session.wire);
 	size_t whole = sizeof(header) + bytes;
 	struct iovec parts[2] = {
 		{ .iov_base = &header, .iov_len = sizeof(header) },
@@ -168,8 +168,8 @@ static void send_reply(struct sim_server *server, const struct request *request,
 		send_spoiled(server, header, part.iov_base, part.iov_len);
 		return;
 	}
-	rc = wire_send(session->wire, &header, &part, part.iov_len ? 1 : 0, &request->reply_fd,
-		       nr_fds, CLIENT_TIMEOUT_MS, NULL);
+	rc = weir_wire_send(session->wire, &header, &part, part.iov_len ? 1 : 0, &request->reply_fd,
+			    nr_fds, CLIENT_TIMEOUT_MS, NULL);
 	if (rc)
 		break_session(server, rc, "it does not take a reply");
 }
@@ -232,7 +232,7 @@ static unsigned int serve_messages(struct sim_server *server)
 			handled++;
 			continue;
 		}
-		rc = wire_receive(session->wire, &message, 0, NULL);
+		rc = weir_wire_receive(session->wire, &message, 0, NULL);
 		if (rc == -EAGAIN) {
 			session->attention = false;
 			break;
@@ -242,7 +242,7 @@ static unsigned int serve_messages(struct sim_server *server)
 			break;
 		}
 		handle(server, &message);
-		wire_message_release(&message);
+		weir_wire_message_release(&message);
 		handled++;
 	}
 	return handled;
@@ -254,7 +254,7 @@ unsigned int session_serve(struct sim_server *server)
 	unsigned int handled = 0;
 
 	/* Nothing tells that a message came to an in-memory wire. */
-	if (session->attention || wire_fd(session->wire) < 0)
+	if (session->attention || weir_wire_fd(session->wire) < 0)
 		handled = serve_messages(server);
 	if (!session->agreed && !session->broken && weir_now_ns() > session->hello_deadline)
 		break_session(server, -ETIMEDOUT, "it does not say hello");
@@ -317,15 +317,15 @@ static int wait_reply(struct session *session, struct wire_message *message)
 
 		if (now >= deadline)
 			return -ETIMEDOUT;
-		rc = wire_receive(session->wire, message,
-				  (unsigned int)((deadline - now) / 1000000) + 1, NULL);
+		rc = weir_wire_receive(session->wire, message,
+				       (unsigned int)((deadline - now) / 1000000) + 1, NULL);
 		if (rc)
 			return rc;
 		if ((message->header.flags & VFIO_USER_TYPE_MASK) == VFIO_USER_TYPE_REPLY)
 			return 0;
 		rc = defer(session, message);
 		if (rc) {
-			wire_message_release(message);
+			weir_wire_message_release(message);
 			return rc;
 		}
 	}
@@ -351,8 +351,8 @@ int session_dma(struct sim_server *server, uint64_t iova, uint8_t *data, uint32_
 	if (session->broken || !session->wire || server_stopping(server))
 		return -EIO;
 	session->attention = true;
-	rc = wire_send(session->wire, &header, parts, write ? 2 : 1, NULL, 0, CLIENT_TIMEOUT_MS,
-		       NULL);
+	rc = weir_wire_send(session->wire, &header, parts, write ? 2 : 1, NULL, 0,
+			    CLIENT_TIMEOUT_MS, NULL);
 	if (!rc)
 		rc = wait_reply(session, &message);
 	if (rc) {
@@ -362,7 +362,7 @@ int session_dma(struct sim_server *server, uint64_t iova, uint8_t *data, uint32_
 	rc = check_dma_reply(&message, &header, &access, write);
 	if (!rc && !write)
 		memcpy(data, (const uint8_t *)message.payload + sizeof(access), bytes);
-	wire_message_release(&message);
+	weir_wire_message_release(&message);
 	if (rc == -EPROTO)
 		break_session(server, rc, "its answer to a DMA request does not fit");
 	return rc ? -EIO : 0;

@@ -62,7 +62,7 @@ static void ask(struct fuzz *fuzz, struct scripted *server)
 	request.access.address = WEIR_IOVA_WINDOW_BASE + take(&fuzz->input, 2) - 256;
 	request.access.count = take(&fuzz->input, 3);
 	part.iov_len += take_bytes(&fuzz->input, request.data, take(&fuzz->input, 1));
-	wire_send(server->wire, &header, &part, 1, NULL, 0, 0, NULL);
+	weir_wire_send(server->wire, &header, &part, 1, NULL, 0, 0, NULL);
 }
 
 static void send_raw(struct fuzz *fuzz, struct scripted *server)
@@ -71,7 +71,7 @@ static void send_raw(struct fuzz *fuzz, struct scripted *server)
 	size_t nr = take_bytes(&fuzz->input, bytes, take(&fuzz->input, 1));
 
 	if (nr)
-		require(!wire_inject(server->client, bytes, nr, NULL, 0));
+		require(!weir_wire_inject(server->client, bytes, nr, NULL, 0));
 }
 
 static bool tamper(struct scripted *server, struct scripted_reply *reply, void *ctx)

@@ -120,7 +120,7 @@ static void answer(void *ctx)
 	struct wire_message message;
 	uint8_t *memory;
 
-	if (wire_receive(fuzz->client, &message, 0, NULL))
+	if (weir_wire_receive(fuzz->client, &message, 0, NULL))
 		return;
 	require((message.header.flags & VFIO_USER_TYPE_MASK) == VFIO_USER_TYPE_COMMAND);
 	require(message.bytes >= sizeof(access));
@@ -144,8 +144,8 @@ static void answer(void *ctx)
 		memcpy(memory, (const uint8_t *)message.payload + sizeof(access), access.count);
 	}
 	message.header.flags = VFIO_USER_TYPE_REPLY;
-	wire_send(fuzz->client, &message.header, &part, 1, NULL, 0, 0, NULL);
-	wire_message_release(&message);
+	weir_wire_send(fuzz->client, &message.header, &part, 1, NULL, 0, 0, NULL);
+	weir_wire_message_release(&message);
 }
 
 static void map_pages(struct fuzz *fuzz)
@@ -157,13 +157,14 @@ static void map_pages(struct fuzz *fuzz)
 	send_message(fuzz->client, VFIO_USER_DEVICE_GET_REGION_INFO, 0, &info, sizeof(info), NULL,
 		     0);
 	sim_server_turn(fuzz->server);
-	require(!wire_receive(fuzz->client, &message, 0, NULL) && message.bytes >= sizeof(info));
+	require(!weir_wire_receive(fuzz->client, &message, 0, NULL) &&
+		message.bytes >= sizeof(info));
 	for (unsigned int i = 0; message.nr_fds && i < ARRAY_SIZE(offsets); i++) {
 		fuzz->pages[i] = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
 				      message.fds[0], offsets[i]);
 		require(fuzz->pages[i] != MAP_FAILED);
 	}
-	wire_message_release(&message);
+	weir_wire_message_release(&message);
 }
 
 static void connect_driver(struct fuzz *fuzz)
@@ -172,15 +173,15 @@ static void connect_driver(struct fuzz *fuzz)
 	struct wire_message message;
 	struct wire *server_end;
 
-	require(!wire_pair(&fuzz->client, &server_end));
+	require(!weir_wire_pair(&fuzz->client, &server_end));
 	require(!sim_server_connect(fuzz->server, server_end));
 	send_message(fuzz->client, VFIO_USER_VERSION, 0, version, sizeof(version), NULL, 0);
 	sim_server_turn(fuzz->server);
-	require(!wire_receive(fuzz->client, &message, 0, NULL));
-	wire_message_release(&message);
+	require(!weir_wire_receive(fuzz->client, &message, 0, NULL));
+	weir_wire_message_release(&message);
 	map_pages(fuzz);
 	/* From here on nothing is a reply. */
-	wire_set_pump(server_end, answer, fuzz);
+	weir_wire_set_pump(server_end, answer, fuzz);
 	map_memory(fuzz);
 	write_region(fuzz->client, 7, 4, 6, 2); /* memory decoding, bus master */
 	sim_server_turn(fuzz->server);
@@ -188,7 +189,7 @@ static void connect_driver(struct fuzz *fuzz)
 
 static void disconnect_driver(struct fuzz *fuzz)
 {
-	wire_close(fuzz->client);
+	weir_wire_close(fuzz->client);
 	/* It handles what is still on its way, some messages a turn, and then sees the end. */
 	for (int i = 0; i < MAX_STEPS; i++)
 		sim_server_turn(fuzz->server);

@@ -129,7 +129,7 @@ static void answer(void *ctx)
 	struct wire_message message;
 	uint8_t *memory;
 
-	if (wire_receive(fuzz->client, &message, 0, NULL))
+	if (weir_wire_receive(fuzz->client, &message, 0, NULL))
 		return;
 	require((message.header.flags & VFIO_USER_TYPE_MASK) == VFIO_USER_TYPE_COMMAND);
 	require(message.bytes >= sizeof(access));
@@ -155,8 +155,8 @@ static void answer(void *ctx)
 		memcpy(memory, (const uint8_t *)message.payload + sizeof(access), access.count);
 	}
 	message.header.flags = VFIO_USER_TYPE_REPLY;
-	wire_send(fuzz->client, &message.header, &part, 1, NULL, 0, 0, NULL);
-	wire_message_release(&message);
+	weir_wire_send(fuzz->client, &message.header, &part, 1, NULL, 0, 0, NULL);
+	weir_wire_message_release(&message);
 }
 
 static void map_doorbells(struct fuzz *fuzz)
@@ -168,7 +168,8 @@ static void map_doorbells(struct fuzz *fuzz)
 	send_message(fuzz->client, VFIO_USER_DEVICE_GET_REGION_INFO, 0, &info, sizeof(info), NULL,
 		     0);
 	sim_server_turn(fuzz->server);
-	require(!wire_receive(fuzz->client, &message, 0, NULL) && message.bytes >= sizeof(info));
+	require(!weir_wire_receive(fuzz->client, &message, 0, NULL) &&
+		message.bytes >= sizeof(info));
 	memcpy(&info, message.payload, sizeof(info));
 	if (message.nr_fds) {
 		fuzz->doorbell_bytes = info.bytes - NVME_DOORBELLS;
@@ -177,7 +178,7 @@ static void map_doorbells(struct fuzz *fuzz)
 		require(doorbells != MAP_FAILED);
 		fuzz->doorbells = doorbells;
 	}
-	wire_message_release(&message);
+	weir_wire_message_release(&message);
 }
 
 static void connect_driver(struct fuzz *fuzz)
@@ -186,15 +187,15 @@ static void connect_driver(struct fuzz *fuzz)
 	struct wire_message message;
 	struct wire *server_end;
 
-	require(!wire_pair(&fuzz->client, &server_end));
+	require(!weir_wire_pair(&fuzz->client, &server_end));
 	require(!sim_server_connect(fuzz->server, server_end));
 	send_message(fuzz->client, VFIO_USER_VERSION, 0, version, sizeof(version), NULL, 0);
 	sim_server_turn(fuzz->server);
-	require(!wire_receive(fuzz->client, &message, 0, NULL));
-	wire_message_release(&message);
+	require(!weir_wire_receive(fuzz->client, &message, 0, NULL));
+	weir_wire_message_release(&message);
 	map_doorbells(fuzz);
 	/* From here on nothing is a reply. */
-	wire_set_pump(server_end, answer, fuzz);
+	weir_wire_set_pump(server_end, answer, fuzz);
 	send_map(fuzz->client, fuzz->memory, IOVA, 0, SHARED_BYTES, READ_WRITE);
 	send_map(fuzz->client, fuzz->memory, READ_IOVA, 0, PART_BYTES, VFIO_USER_DMA_READABLE);
 	send_map(fuzz->client, fuzz->memory, WRITE_IOVA, 0, PART_BYTES, VFIO_USER_DMA_WRITEABLE);
@@ -204,7 +205,7 @@ static void connect_driver(struct fuzz *fuzz)
 
 static void disconnect_driver(struct fuzz *fuzz)
 {
-	wire_close(fuzz->client);
+	weir_wire_close(fuzz->client);
 	/* It handles what is still on its way, some messages a turn, and then sees the end. */
 	for (int i = 0; i < MAX_STEPS; i++)
 		sim_server_turn(fuzz->server);

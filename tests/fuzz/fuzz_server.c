@@ -136,7 +136,7 @@ static void send_record(struct fuzz *fuzz)
 	if (bytes > (size_t)(fuzz->input.end - fuzz->input.at))
 		bytes = (size_t)(fuzz->input.end - fuzz->input.at);
 	if (command == RECORD_RAW)
-		wire_inject(fuzz->server_end, fuzz->input.at, bytes, NULL, 0);
+		weir_wire_inject(fuzz->server_end, fuzz->input.at, bytes, NULL, 0);
 	else if (command == RECORD_MEMORY)
 		memcpy(fuzz->shared + offset, fuzz->input.at, bytes);
 	else
@@ -154,7 +154,7 @@ static void answer(void *ctx)
 	struct wire_message message;
 	struct iovec part = { .iov_base = payload, .iov_len = sizeof(access) };
 
-	if (wire_receive(fuzz->client, &message, 0, NULL))
+	if (weir_wire_receive(fuzz->client, &message, 0, NULL))
 		return;
 	if ((message.header.flags & VFIO_USER_TYPE_MASK) == VFIO_USER_TYPE_COMMAND) {
 		require(message.bytes >= sizeof(access));
@@ -169,16 +169,16 @@ static void answer(void *ctx)
 		if (take(&fuzz->input, 1) % 4 == 3)
 			send_record(fuzz);
 		else
-			wire_send(fuzz->client, &message.header, &part, 1, NULL, 0, 0, NULL);
+			weir_wire_send(fuzz->client, &message.header, &part, 1, NULL, 0, 0, NULL);
 	}
-	wire_message_release(&message);
+	weir_wire_message_release(&message);
 }
 
 static void connect_client(struct fuzz *fuzz)
 {
-	require(!wire_pair(&fuzz->client, &fuzz->server_end));
+	require(!weir_wire_pair(&fuzz->client, &fuzz->server_end));
 	require(!sim_server_connect(fuzz->server, fuzz->server_end));
-	wire_set_pump(fuzz->server_end, answer, fuzz);
+	weir_wire_set_pump(fuzz->server_end, answer, fuzz);
 }
 
 /* Takes what the server said. Returns false when the connection is over. */
@@ -187,8 +187,8 @@ static bool drain(struct fuzz *fuzz)
 	struct wire_message message;
 	int rc;
 
-	while (!(rc = wire_receive(fuzz->client, &message, 0, NULL)))
-		wire_message_release(&message);
+	while (!(rc = weir_wire_receive(fuzz->client, &message, 0, NULL)))
+		weir_wire_message_release(&message);
 	return rc == -EAGAIN;
 }
 
@@ -227,16 +227,16 @@ static void check_server(struct fuzz *fuzz)
 	struct wire_message message;
 
 	connect_client(fuzz);
-	wire_set_pump(fuzz->server_end, NULL, NULL); /* it would take the replies */
+	weir_wire_set_pump(fuzz->server_end, NULL, NULL); /* it would take the replies */
 	hello(fuzz);
 	require(drain(fuzz));
 	send_command(fuzz, VFIO_USER_REGION_READ, 0, &access, sizeof(access));
 	sim_server_turn(fuzz->server);
-	require(!wire_receive(fuzz->client, &message, 0, NULL));
+	require(!weir_wire_receive(fuzz->client, &message, 0, NULL));
 	require(message.header.flags == VFIO_USER_TYPE_REPLY);
 	require(message.bytes == sizeof(access) + 4);
-	wire_message_release(&message);
-	wire_close(fuzz->client);
+	weir_wire_message_release(&message);
+	weir_wire_close(fuzz->client);
 	sim_server_turn(fuzz->server);
 }
 
@@ -257,7 +257,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 		send_record(&fuzz);
 		sim_server_turn(fuzz.server);
 	}
-	wire_close(fuzz.client);
+	weir_wire_close(fuzz.client);
 	sim_server_turn(fuzz.server);
 	check_server(&fuzz);
 	free_all(&fuzz);

@@ -21,7 +21,7 @@ static inline void send_message(struct wire *wire, unsigned int command, uint32_
 	};
 	struct iovec part = { .iov_base = (void *)(uintptr_t)payload, .iov_len = bytes };
 
-	wire_send(wire, &header, &part, bytes ? 1 : 0, fds, nr_fds, 0, NULL);
+	weir_wire_send(wire, &header, &part, bytes ? 1 : 0, fds, nr_fds, 0, NULL);
 }
 
 /* Writes the value's lowest bytes, at most 8, and wants no reply. */

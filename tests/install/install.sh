@@ -29,6 +29,15 @@ for header in framework/include/weir/*.h framework/*/include/weir/*.h drivers/*/
 done
 echo 'every public header is installed and compiles there'
 
+# A program that has a function of such a name would be called in the library's place.
+for library in "${pc%/pkgconfig/*}"/libweir*.so; do
+  if nm -D --defined-only --format=posix "$library" | grep -viE '^weir_'; then
+    echo "${library##*/} has names that are not its own"
+    exit 1
+  fi
+done
+echo 'the names in the libraries are their own'
+
 "${cc[@]}" -Wall -Wextra -Werror docs/examples/read_block.c -o "$root/shared" "${cflags[@]}" \
   "${libs[@]}"
 "${cc[@]}" docs/examples/read_block.c -o "$root/static" "${cflags[@]}" "${static_libs[@]}"

@@ -81,7 +81,7 @@ static int wire_open(struct wire *w)
 	return 0;
 }
 
-static void wire_close(struct wire *w)
+static void weir_wire_close(struct wire *w)
 {
 	for (unsigned int i = 0; i < 2; i++) {
 		weir_nic_close(w->port[i].nic);
@@ -333,7 +333,7 @@ static void impossible_write_backs_are_told(void **state)
 		assert_int_equal(weir_nic_stop(w.port[0].nic, &w.err), 0);
 		assert_int_equal(weir_nic_stop(w.port[1].nic, &w.err), 0);
 		all_back(&w);
-		wire_close(&w);
+		weir_wire_close(&w);
 		assert_int_equal(sim_process_stop(&w.sim), 0);
 	}
 }
@@ -382,7 +382,7 @@ static void other_faults_harm_nothing(void **state)
 		assert_int_equal(weir_nic_stop(w.port[0].nic, &w.err), 0);
 		assert_int_equal(weir_nic_stop(w.port[1].nic, &w.err), 0);
 		all_back(&w);
-		wire_close(&w);
+		weir_wire_close(&w);
 		assert_int_equal(sim_process_stop(&w.sim), 0);
 	}
 }
@@ -396,7 +396,7 @@ static void a_reset_that_does_not_end_is_told(void **state)
 	assert_int_equal(wire_open(&w), -ETIMEDOUT);
 	assert_non_null(strstr(w.err.text, "did not come out of its reset"));
 	assert_null(w.port[0].nic);
-	wire_close(&w);
+	weir_wire_close(&w);
 	assert_int_equal(sim_process_stop(&w.sim), 0);
 }
 
@@ -415,7 +415,7 @@ static void a_link_may_be_down(void **state)
 	send(&w, &w.port[0]);
 	assert_int_equal(weir_nic_stop(w.port[0].nic, &w.err), 0);
 	all_back(&w);
-	wire_close(&w);
+	weir_wire_close(&w);
 	assert_int_equal(sim_process_stop(&w.sim), 0);
 }
 
@@ -472,7 +472,7 @@ static void a_killed_server_loses_no_frame(void **state)
 		turn(&w, true);
 	check_gone(&w, &w.port[0]);
 	check_gone(&w, &w.port[1]);
-	wire_close(&w);
+	weir_wire_close(&w);
 }
 
 static void a_pulled_device_loses_no_frame(void **state)
@@ -494,7 +494,7 @@ static void a_pulled_device_loses_no_frame(void **state)
 		weir_nic_events(w.port[1].nic, &event, 0);
 	}
 	check_gone(&w, w.port[0].tx_error ? &w.port[0] : &w.port[1]);
-	wire_close(&w);
+	weir_wire_close(&w);
 	sim_process_kill(&w.sim);
 }
 

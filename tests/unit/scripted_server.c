@@ -105,7 +105,7 @@ void scripted_destroy(struct scripted *server)
 		atomic_store(&server->stop, true);
 		pthread_join(server->thread, NULL);
 	}
-	wire_close(server->wire);
+	weir_wire_close(server->wire);
 	for (unsigned int i = 0; i < 16; i++) {
 		for (unsigned int j = 0; j < SCRIPTED_VECTORS; j++) {
 			if (server->irq_fds[i][j] >= 0)
@@ -275,7 +275,7 @@ static void answer_command(struct scripted *server, struct wire_message *message
 
 void scripted_hang_up(struct scripted *server)
 {
-	wire_close(server->wire);
+	weir_wire_close(server->wire);
 	server->wire = NULL;
 }
 
@@ -289,12 +289,12 @@ static void send_raw(struct scripted *server, const void *bytes, size_t nr, cons
 		return;
 	if (!server->client) {
 		/* A client that has left meanwhile is none of our business. */
-		(void)!send(wire_fd(server->wire), bytes, nr, MSG_NOSIGNAL);
+		(void)!send(weir_wire_fd(server->wire), bytes, nr, MSG_NOSIGNAL);
 		return;
 	}
 	for (unsigned int i = 0; i < nr_fds; i++)
 		copies[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
-	if (wire_inject(server->client, bytes, nr, copies, nr_fds))
+	if (weir_wire_inject(server->client, bytes, nr, copies, nr_fds))
 		abort();
 }
 
@@ -367,7 +367,7 @@ static void ask_client(struct scripted *server)
 {
 	const struct iovec part = { server->ask.payload, server->ask.bytes };
 
-	wire_send(server->wire, &server->ask.header, &part, 1, NULL, 0, 1000, NULL);
+	weir_wire_send(server->wire, &server->ask.header, &part, 1, NULL, 0, 1000, NULL);
 	server->ask.header.command = 0;
 }
 
@@ -399,7 +399,7 @@ static void handle(struct scripted *server, struct wire_message *message)
 	if (server->tamper && server->tamper(server, &reply, server->tamper_ctx))
 		return;
 	part = (struct iovec){ reply.payload, reply.bytes };
-	wire_send(server->wire, &reply.header, &part, 1, reply.fds, reply.nr_fds, 1000, NULL);
+	weir_wire_send(server->wire, &reply.header, &part, 1, reply.fds, reply.nr_fds, 1000, NULL);
 }
 
 void scripted_pump(void *ctx)
@@ -407,9 +407,9 @@ void scripted_pump(void *ctx)
 	struct scripted *server = ctx;
 	struct wire_message message;
 
-	while (server->wire && !wire_receive(server->wire, &message, 0, NULL)) {
+	while (server->wire && !weir_wire_receive(server->wire, &message, 0, NULL)) {
 		handle(server, &message);
-		wire_message_release(&message);
+		weir_wire_message_release(&message);
 	}
 }
 
@@ -420,11 +420,11 @@ static void *serve(void *ctx)
 	int ret = 0;
 
 	while (!atomic_load(&server->stop) && server->wire && ret != -ECONNRESET) {
-		ret = wire_receive(server->wire, &message, 10, NULL);
+		ret = weir_wire_receive(server->wire, &message, 10, NULL);
 		if (ret)
 			continue;
 		handle(server, &message);
-		wire_message_release(&message);
+		weir_wire_message_release(&message);
 	}
 	/* The client's end waits for this. */
 	if (server->wire && ret == -ECONNRESET)
@@ -447,7 +447,7 @@ static int open_device(struct wire *wire, struct weir_ioas *ioas,
 	int ret = device_new("vfio-user:/scripted", ioas, options, &d, err);
 
 	if (ret) {
-		wire_close(wire);
+		weir_wire_close(wire);
 		return ret;
 	}
 	if (client_new(d, wire, &client))
@@ -472,9 +472,9 @@ int scripted_open(struct scripted *server, struct weir_ioas *ioas,
 		  const struct weir_device_options *options, struct weir_device **dev,
 		  struct weir_error *err)
 {
-	if (wire_pair(&server->wire, &server->client))
+	if (weir_wire_pair(&server->wire, &server->client))
 		abort();
-	wire_set_pump(server->client, scripted_pump, server);
+	weir_wire_set_pump(server->client, scripted_pump, server);
 	return open_device(server->client, ioas, options, dev, err);
 }
 
@@ -486,7 +486,8 @@ int scripted_open_socket(struct scripted *server, struct weir_ioas *ioas,
 	int sockets[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) ||
-	    wire_from_socket(sockets[0], &server->wire) || wire_from_socket(sockets[1], &client))
+	    weir_wire_from_socket(sockets[0], &server->wire) ||
+	    weir_wire_from_socket(sockets[1], &client))
 		abort();
 	scripted_run(server);
 	return open_device(client, ioas, options, dev, err);

@@ -26,21 +26,21 @@ static inline int sim_client_open(struct sim_client *client, struct sim_server *
 	int rc;
 
 	*client = (struct sim_client){ .server = server };
-	rc = wire_pair(&client->wire, &end);
+	rc = weir_wire_pair(&client->wire, &end);
 	if (rc)
 		return rc;
 	rc = sim_server_connect(server, end);
 	if (rc) {
-		wire_close(end);
-		wire_close(client->wire);
+		weir_wire_close(end);
+		weir_wire_close(client->wire);
 	}
 	return rc;
 }
 
 static inline void sim_client_close(struct sim_client *client)
 {
-	wire_message_release(&client->reply);
-	wire_close(client->wire);
+	weir_wire_message_release(&client->reply);
+	weir_wire_close(client->wire);
 	client->wire = NULL;
 	sim_server_turn(client->server);
 }
@@ -56,18 +56,18 @@ static inline int sim_client_send(struct sim_client *client, uint16_t command, u
 	};
 	struct iovec part = { .iov_base = (void *)(uintptr_t)payload, .iov_len = bytes };
 
-	return wire_send(client->wire, &header, &part, bytes ? 1 : 0, fds, nr_fds, 1000, NULL);
+	return weir_wire_send(client->wire, &header, &part, bytes ? 1 : 0, fds, nr_fds, 1000, NULL);
 }
 
-/* Lets the server work until it says something. 0, or what wire_receive() says. */
+/* Lets the server work until it says something. 0, or what weir_wire_receive() says. */
 static inline int sim_client_receive(struct sim_client *client)
 {
 	int rc = -EAGAIN;
 
-	wire_message_release(&client->reply);
+	weir_wire_message_release(&client->reply);
 	for (int i = 0; i < SIM_CLIENT_TURNS && rc == -EAGAIN; i++) {
 		sim_server_turn(client->server);
-		rc = wire_receive(client->wire, &client->reply, 0, NULL);
+		rc = weir_wire_receive(client->wire, &client->reply, 0, NULL);
 	}
 	return rc;
 }
@@ -179,7 +179,7 @@ static inline int sim_client_unmap(struct sim_client *client, uint64_t iova, uin
 
 /*
  * Answers a DMA request of the server from memory at an IOVA. 1, or 0 when there is none; -EFAULT:
- * it is for something else; -EBADMSG: it is no such request; or what wire_send() says.
+ * it is for something else; -EBADMSG: it is no such request; or what weir_wire_send() says.
  */
 static inline int sim_client_answer_dma(struct sim_client *client, uint8_t *memory, uint64_t iova,
 					uint64_t bytes)
@@ -192,7 +192,7 @@ static inline int sim_client_answer_dma(struct sim_client *client, uint8_t *memo
 	uint64_t offset;
 	int rc;
 
-	if (wire_receive(client->wire, &message, 0, NULL))
+	if (weir_wire_receive(client->wire, &message, 0, NULL))
 		return 0;
 	header = message.header;
 	header.flags = VFIO_USER_TYPE_REPLY;
@@ -211,7 +211,7 @@ static inline int sim_client_answer_dma(struct sim_client *client, uint8_t *memo
 	} else {
 		return -EBADMSG;
 	}
-	rc = wire_send(client->wire, &header, &part, 1, NULL, 0, 1000, NULL);
+	rc = weir_wire_send(client->wire, &header, &part, 1, NULL, 0, 1000, NULL);
 	return rc ? rc : 1;
 }
 

@@ -72,8 +72,8 @@ void nic_open(struct nic *nic, const struct sim_igb_options *options, struct sim
 
 	/* As sim_client_open(), with an answer to DMA requests. */
 	nic->client = (struct sim_client){ .server = sim_igb_server(nic->igb) };
-	assert_int_equal(wire_pair(&nic->client.wire, &end), 0);
-	wire_set_pump(end, answer_dma, nic);
+	assert_int_equal(weir_wire_pair(&nic->client.wire, &end), 0);
+	weir_wire_set_pump(end, answer_dma, nic);
 	assert_int_equal(sim_server_connect(nic->client.server, end), 0);
 	assert_int_equal(sim_client_hello(&nic->client, NULL), 0);
 	assert_int_equal(sim_client_write(&nic->client, CONFIG_REGION, COMMAND_REGISTER, &command,

@@ -58,8 +58,8 @@ void host_connect(struct host *host)
 
 	/* As sim_client_open(), with an answer to DMA requests. */
 	host->client = (struct sim_client){ .server = server };
-	assert_int_equal(wire_pair(&host->client.wire, &end), 0);
-	wire_set_pump(end, answer_dma, host);
+	assert_int_equal(weir_wire_pair(&host->client.wire, &end), 0);
+	weir_wire_set_pump(end, answer_dma, host);
 	assert_int_equal(sim_server_connect(server, end), 0);
 	assert_int_equal(sim_client_hello(&host->client, NULL), 0);
 	assert_int_equal(sim_client_write(&host->client, CONFIG_REGION, COMMAND_REGISTER, &command,

@@ -92,14 +92,14 @@ static void guard_whole_range(void)
 	_Atomic int gone = 0;
 
 	check(!weir_fault_guard_enable(NULL));
-	check(!fault_guard_add((void *)base, BYTES, &gone, -1));
+	check(!weir_fault_guard_add((void *)base, BYTES, &gone, -1));
 	check(!gone);
 	check(base[BYTES - 1] == 0xff);
 	check(gone == 1);
 	for (size_t at = 0; at < BYTES; at += PAGE)
 		check(base[at] == 0xff && base[at + PAGE - 1] == 0xff);
 	base[CHUNK + 7] = 1; /* goes nowhere, hurts nobody */
-	fault_guard_remove((void *)base, BYTES);
+	weir_fault_guard_remove((void *)base, BYTES);
 	check(!munmap((void *)base, BYTES));
 }
 
@@ -116,8 +116,8 @@ static void guard_first_write(void)
 	volatile uint8_t *readable = map_gone(PAGE, PROT_READ);
 	_Atomic int gone = 0, other = 0;
 
-	check(!fault_guard_add((void *)base, PAGE, &gone, -1));
-	check(!fault_guard_add((void *)readable, PAGE, &other, -1));
+	check(!weir_fault_guard_add((void *)base, PAGE, &gone, -1));
+	check(!weir_fault_guard_add((void *)readable, PAGE, &other, -1));
 	check(!weir_fault_guard_enable(NULL));
 	check(!weir_fault_guard_enable(NULL));
 	base[3] = 1;
@@ -145,8 +145,8 @@ static void guard_neighbours(void)
 	area[2 * PAGE] = 0xa5;
 	check(mremap((void *)gone_page, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, area + PAGE) !=
 	      MAP_FAILED);
-	check(!fault_guard_add(area + PAGE, PAGE - 1, &gone,
-			       -1)); /* a part of a page is the page */
+	check(!weir_fault_guard_add(area + PAGE, PAGE - 1, &gone,
+				    -1)); /* a part of a page is the page */
 	check(!weir_fault_guard_enable(NULL));
 	check(((volatile uint8_t *)area)[2 * PAGE - 1] == 0xff);
 	check(area[PAGE - 1] == 0x5a && area[2 * PAGE] == 0xa5);
@@ -172,8 +172,8 @@ static void touch_removed(void)
 	_Atomic int gone = 0;
 
 	check(!weir_fault_guard_enable(NULL));
-	check(!fault_guard_add((void *)base, PAGE, &gone, -1));
-	fault_guard_remove((void *)base, PAGE);
+	check(!weir_fault_guard_add((void *)base, PAGE, &gone, -1));
+	weir_fault_guard_remove((void *)base, PAGE);
 	check(base[0] == 0); /* not reached */
 }
 
@@ -243,7 +243,7 @@ static void chain_siginfo(void)
 	sigaddset(&action.sa_mask, SIGUSR1);
 	check(!sigaction(SIGBUS, &action, NULL));
 	check(!weir_fault_guard_enable(NULL));
-	check(!fault_guard_add((void *)base, PAGE, &gone, -1));
+	check(!weir_fault_guard_add((void *)base, PAGE, &gone, -1));
 	for (unsigned int i = 0; i < 2; i++) {
 		seen_signal = 0;
 		if (!sigsetjmp(after_fault, 1))
@@ -298,16 +298,16 @@ static void guard_many(void)
 	const unsigned int some[] = { 0, 1, 4095, 4096, 16384, MANY - 1 };
 
 	check(!weir_fault_guard_enable(NULL));
-	check(fault_guard_add(base, 0, &gone[0], -1) == -EINVAL);
-	check(fault_guard_add(base + 1, PAGE, &gone[0], -1) == -EINVAL);
-	fault_guard_remove(base, PAGE); /* was not added */
+	check(weir_fault_guard_add(base, 0, &gone[0], -1) == -EINVAL);
+	check(weir_fault_guard_add(base + 1, PAGE, &gone[0], -1) == -EINVAL);
+	weir_fault_guard_remove(base, PAGE); /* was not added */
 	for (unsigned int i = 0; i < MANY; i++)
-		check(!fault_guard_add(base + i * PAGE, PAGE, &gone[i], -1));
+		check(!weir_fault_guard_add(base + i * PAGE, PAGE, &gone[i], -1));
 	/* Places are used again. */
 	for (unsigned int i = 0; i < MANY; i += 2)
-		fault_guard_remove(base + i * PAGE, PAGE);
+		weir_fault_guard_remove(base + i * PAGE, PAGE);
 	for (unsigned int i = 0; i < MANY; i += 2)
-		check(!fault_guard_add(base + i * PAGE, PAGE, &gone[i], -1));
+		check(!weir_fault_guard_add(base + i * PAGE, PAGE, &gone[i], -1));
 	for (size_t i = 0; i < sizeof(some) / sizeof(some[0]); i++)
 		check(((volatile uint8_t *)base)[some[i] * PAGE] == 0xff);
 	for (unsigned int i = 0, n = 0; i < MANY; i++) {
@@ -315,7 +315,7 @@ static void guard_many(void)
 		n += gone[i];
 	}
 	for (unsigned int i = 0; i < MANY; i++)
-		fault_guard_remove(base + i * PAGE, PAGE);
+		weir_fault_guard_remove(base + i * PAGE, PAGE);
 }
 
 static void test_many(void **state)
@@ -346,13 +346,13 @@ static void fault_together(void)
 	for (unsigned int round = 0; round < 50; round++) {
 		struct shared_range range = { map_gone(BYTES, PROT_READ), 0 };
 
-		check(!fault_guard_add((void *)range.base, BYTES, &range.gone, -1));
+		check(!weir_fault_guard_add((void *)range.base, BYTES, &range.gone, -1));
 		for (unsigned int i = 0; i < 4; i++)
 			check(!pthread_create(&threads[i], NULL, sweep, &range));
 		for (unsigned int i = 0; i < 4; i++)
 			pthread_join(threads[i], NULL);
 		check(range.gone == 1);
-		fault_guard_remove((void *)range.base, BYTES);
+		weir_fault_guard_remove((void *)range.base, BYTES);
 		munmap((void *)range.base, BYTES);
 	}
 }
@@ -366,9 +366,9 @@ static void *churn(void *arg)
 		_Atomic int *gone = calloc(1, sizeof(*gone));
 		volatile uint8_t *base = map_gone(PAGE, PROT_READ);
 
-		check(!fault_guard_add((void *)base, PAGE, gone, -1));
+		check(!weir_fault_guard_add((void *)base, PAGE, gone, -1));
 		check(base[0] == 0xff && *gone == 1);
-		fault_guard_remove((void *)base, PAGE);
+		weir_fault_guard_remove((void *)base, PAGE);
 		munmap((void *)base, PAGE);
 		free((void *)gone);
 	}
@@ -407,7 +407,7 @@ static void guard_huge_pages(void)
 		_exit(77);
 	check(!ftruncate(fd, 0));
 	check(!weir_fault_guard_enable(NULL));
-	check(!fault_guard_add((void *)base, 2 * CHUNK, &gone, -1));
+	check(!weir_fault_guard_add((void *)base, 2 * CHUNK, &gone, -1));
 	check(base[2 * CHUNK - 1] == 0xff && gone == 1 && base[0] == 0xff);
 }
 

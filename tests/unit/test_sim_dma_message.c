@@ -79,7 +79,7 @@ static void client_pump(void *ctx)
 	bool write;
 
 	(void)ctx;
-	if (wire_receive(fixture.client.wire, &message, 0, NULL))
+	if (weir_wire_receive(fixture.client.wire, &message, 0, NULL))
 		return;
 	header = message.header;
 	write = header.command == VFIO_USER_DMA_WRITE;
@@ -123,12 +123,12 @@ static void client_pump(void *ctx)
 		access.count++;
 		break;
 	case ANSWER_HANG_UP:
-		wire_close(fixture.client.wire);
+		weir_wire_close(fixture.client.wire);
 		fixture.client.wire = NULL;
 		return;
 	}
 	memcpy(payload, &access, sizeof(access));
-	wire_send(fixture.client.wire, &header, &part, 1, NULL, 0, 1000, NULL);
+	weir_wire_send(fixture.client.wire, &header, &part, 1, NULL, 0, 1000, NULL);
 }
 
 static uint8_t buffer[4 * PAGE];
@@ -153,9 +153,9 @@ static int with_pump(struct sim_model *model)
 	struct wire *wire = model->server->session.wire;
 	int rc;
 
-	wire_set_pump(wire, client_does, NULL);
+	weir_wire_set_pump(wire, client_does, NULL);
 	rc = model_does(model);
-	wire_set_pump(wire, NULL, NULL);
+	weir_wire_set_pump(wire, NULL, NULL);
 	return rc;
 }
 

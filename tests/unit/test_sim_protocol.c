@@ -380,8 +380,8 @@ static void test_broken_framing(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(headers); i++) {
-		assert_int_equal(wire_inject(fixture.model.server->session.wire, &headers[i],
-					     sizeof(headers[i]), NULL, 0),
+		assert_int_equal(weir_wire_inject(fixture.model.server->session.wire, &headers[i],
+						  sizeof(headers[i]), NULL, 0),
 				 0);
 		assert_disconnected();
 	}
@@ -397,7 +397,8 @@ static void test_death_in_the_middle_of_a_message(void **state)
 	(void)state;
 	assert_int_equal(sim_client_write(&fixture.client, REGION_CONFIG, PCI_COMMAND, &command, 2),
 			 0);
-	assert_int_equal(wire_inject(fixture.model.server->session.wire, &header, 10, NULL, 0), 0);
+	assert_int_equal(weir_wire_inject(fixture.model.server->session.wire, &header, 10, NULL, 0),
+			 0);
 	sim_server_turn(fixture.model.server);
 	sim_client_close(&fixture.client);
 	assert_int_equal(fixture.model.resets, 1);

@@ -90,7 +90,7 @@ static void open_client(struct sim_client *client)
 
 	assert_true(fd >= 0);
 	*client = (struct sim_client){ .server = fixture.model.server };
-	assert_int_equal(wire_from_socket(fd, &client->wire), 0);
+	assert_int_equal(weir_wire_from_socket(fd, &client->wire), 0);
 }
 
 /* What a dead server leaves behind. */
@@ -331,7 +331,8 @@ static void test_client_vanishes(void **state)
 		assert_int_equal(
 			sim_client_map(&client, 0x1000, 0x1000, 0, 3, fixture.model.bar0_fd), 0);
 		/* Half of a header, or half of a message. */
-		assert_int_equal(send(wire_fd(client.wire), &header, i ? 16 : 7, 0), i ? 16 : 7);
+		assert_int_equal(send(weir_wire_fd(client.wire), &header, i ? 16 : 7, 0),
+				 i ? 16 : 7);
 		sim_server_turn(fixture.model.server);
 		sim_client_close(&client);
 		assert_int_equal(fixture.model.unmaps, i + 1);
@@ -417,25 +418,25 @@ static void test_run_and_stop(void **state)
 	to_stop = fixture.model.server;
 	assert_int_equal(sigaction(SIGTERM, &action, &before), 0);
 	assert_int_equal(pthread_create(&thread, NULL, serve, NULL), 0);
-	assert_int_equal(wire_from_socket(dial(fixture.path), &wire), 0);
-	assert_int_equal(wire_send(wire, &header, &part, 1, NULL, 0, 5000, NULL), 0);
-	assert_int_equal(wire_receive(wire, &reply, 5000, NULL), 0);
+	assert_int_equal(weir_wire_from_socket(dial(fixture.path), &wire), 0);
+	assert_int_equal(weir_wire_send(wire, &header, &part, 1, NULL, 0, 5000, NULL), 0);
+	assert_int_equal(weir_wire_receive(wire, &reply, 5000, NULL), 0);
 	assert_int_equal(reply.header.id, 7);
 	assert_int_equal(reply.header.flags, VFIO_USER_TYPE_REPLY);
-	wire_message_release(&reply);
+	weir_wire_message_release(&reply);
 	/* Long enough to sleep; then a message still gets its answer. */
 	usleep(20000);
 	header.command = 99;
-	assert_int_equal(wire_send(wire, &header, NULL, 0, NULL, 0, 5000, NULL), 0);
-	assert_int_equal(wire_receive(wire, &reply, 5000, NULL), 0);
+	assert_int_equal(weir_wire_send(wire, &header, NULL, 0, NULL, 0, 5000, NULL), 0);
+	assert_int_equal(weir_wire_receive(wire, &reply, 5000, NULL), 0);
 	assert_int_equal(reply.header.error, EOPNOTSUPP);
-	wire_message_release(&reply);
+	weir_wire_message_release(&reply);
 	assert_int_equal(pthread_kill(thread, SIGTERM), 0);
 	assert_int_equal(pthread_join(thread, &result), 0);
 	assert_null(result);
 	assert_true(fixture.model.polls > 1);
 	assert_int_equal(sigaction(SIGTERM, &before, NULL), 0);
-	wire_close(wire);
+	weir_wire_close(wire);
 }
 
 /* Processor time of the server's thread while nothing happens, in parts of a thousand. */

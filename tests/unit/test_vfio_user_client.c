@@ -783,11 +783,12 @@ static void test_served_by_events(void **state)
 	(void)state;
 	assert_int_equal(open_world(world), 0);
 	for (int i = 0; i < 100; i++)
-		assert_int_equal(wire_send(world->server.wire, &header, &part, 1, NULL, 0, 0, NULL),
-				 0);
+		assert_int_equal(
+			weir_wire_send(world->server.wire, &header, &part, 1, NULL, 0, 0, NULL), 0);
 	/* Told not to answer: nobody does. */
 	header.flags = VFIO_USER_NO_REPLY;
-	assert_int_equal(wire_send(world->server.wire, &header, &part, 1, NULL, 0, 0, NULL), 0);
+	assert_int_equal(weir_wire_send(world->server.wire, &header, &part, 1, NULL, 0, 0, NULL),
+			 0);
 	assert_int_equal(weir_device_events(world->dev, events, 2), 0);
 	scripted_pump(&world->server);
 	assert_in_range(world->server.nr_answers, 1, 99);
@@ -796,7 +797,8 @@ static void test_served_by_events(void **state)
 	assert_int_equal(world->server.nr_answers, 100);
 
 	header.flags = VFIO_USER_TYPE_REPLY;
-	assert_int_equal(wire_send(world->server.wire, &header, &part, 1, NULL, 0, 0, NULL), 0);
+	assert_int_equal(weir_wire_send(world->server.wire, &header, &part, 1, NULL, 0, 0, NULL),
+			 0);
 	assert_int_equal(weir_device_events(world->dev, events, 2), 1);
 	assert_int_equal(events[0].type, WEIR_EVENT_GONE);
 	assert_int_equal(events[0].error, -EPROTO);

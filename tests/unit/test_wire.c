@@ -48,12 +48,12 @@ static struct ends open_ends(bool memory)
 	int sockets[2];
 
 	if (memory) {
-		assert_int_equal(wire_pair(&ends.a, &ends.b), 0);
+		assert_int_equal(weir_wire_pair(&ends.a, &ends.b), 0);
 		return ends;
 	}
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets), 0);
-	assert_int_equal(wire_from_socket(sockets[0], &ends.a), 0);
-	assert_int_equal(wire_from_socket(sockets[1], &ends.b), 0);
+	assert_int_equal(weir_wire_from_socket(sockets[0], &ends.a), 0);
+	assert_int_equal(weir_wire_from_socket(sockets[1], &ends.b), 0);
 	return ends;
 }
 
@@ -64,15 +64,15 @@ static struct ends open_raw(void)
 	int sockets[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets), 0);
-	assert_int_equal(wire_from_socket(sockets[0], &ends.a), 0);
+	assert_int_equal(weir_wire_from_socket(sockets[0], &ends.a), 0);
 	ends.raw = sockets[1];
 	return ends;
 }
 
 static void close_ends(struct ends *ends)
 {
-	wire_close(ends->a);
-	wire_close(ends->b);
+	weir_wire_close(ends->a);
+	weir_wire_close(ends->b);
 	if (ends->raw >= 0)
 		close(ends->raw);
 }
@@ -115,13 +115,13 @@ static void round_trip(bool memory)
 	uint64_t value = 0;
 	int fd = eventfd(3, EFD_NONBLOCK);
 
-	assert_int_equal(wire_receive(ends.b, &message, 0, NULL), -EAGAIN);
-	assert_int_equal(wire_send(ends.a, &header, parts, 3, &fd, 1, 100, NULL), 0);
+	assert_int_equal(weir_wire_receive(ends.b, &message, 0, NULL), -EAGAIN);
+	assert_int_equal(weir_wire_send(ends.a, &header, parts, 3, &fd, 1, 100, NULL), 0);
 	close(fd);
 	header.id = 8;
-	assert_int_equal(wire_send(ends.a, &header, NULL, 0, NULL, 0, 100, NULL), 0);
+	assert_int_equal(weir_wire_send(ends.a, &header, NULL, 0, NULL, 0, 100, NULL), 0);
 
-	assert_int_equal(wire_receive(ends.b, &message, 100, NULL), 0);
+	assert_int_equal(weir_wire_receive(ends.b, &message, 100, NULL), 0);
 	assert_int_equal(message.header.id, 7);
 	assert_int_equal(message.header.bytes, 16 + 7);
 	assert_int_equal(message.bytes, 7);
@@ -130,10 +130,10 @@ static void round_trip(bool memory)
 	assert_int_equal(fcntl(message.fds[0], F_GETFD), FD_CLOEXEC);
 	assert_int_equal(read(message.fds[0], &value, sizeof(value)), sizeof(value));
 	assert_int_equal(value, 3);
-	wire_message_release(&message);
-	wire_message_release(&message);
+	weir_wire_message_release(&message);
+	weir_wire_message_release(&message);
 
-	assert_int_equal(wire_receive(ends.b, &message, 100, NULL), 0);
+	assert_int_equal(weir_wire_receive(ends.b, &message, 100, NULL), 0);
 	assert_int_equal(message.header.id, 8);
 	assert_int_equal(message.bytes, 0);
 	assert_int_equal(message.nr_fds, 0);
@@ -157,11 +157,11 @@ static void test_take_descriptor(void **state)
 	int kept;
 
 	(void)state;
-	assert_int_equal(wire_send(ends.a, &header, NULL, 0, fds, 2, 100, NULL), 0);
-	assert_int_equal(wire_receive(ends.b, &message, 0, NULL), 0);
+	assert_int_equal(weir_wire_send(ends.a, &header, NULL, 0, fds, 2, 100, NULL), 0);
+	assert_int_equal(weir_wire_receive(ends.b, &message, 0, NULL), 0);
 	kept = message.fds[0];
 	message.fds[0] = -1;
-	wire_message_release(&message);
+	weir_wire_message_release(&message);
 	assert_true(fcntl(kept, F_GETFD) >= 0);
 	close(kept);
 	close(fds[0]);
@@ -179,12 +179,12 @@ static void test_close_with_descriptors_queued(void **state)
 
 	(void)state;
 	ends = open_ends(true);
-	assert_int_equal(wire_send(ends.a, &header, NULL, 0, &fd, 1, 100, NULL), 0);
+	assert_int_equal(weir_wire_send(ends.a, &header, NULL, 0, &fd, 1, 100, NULL), 0);
 	close_ends(&ends);
 	ends = open_raw();
 	header.bytes = 64;
 	send_raw(ends.raw, &header, sizeof(header), 3);
-	assert_int_equal(wire_receive(ends.a, &message, 0, NULL), -EAGAIN);
+	assert_int_equal(weir_wire_receive(ends.a, &message, 0, NULL), -EAGAIN);
 	close_ends(&ends);
 	close(fd);
 }
@@ -200,13 +200,13 @@ static void test_byte_by_byte(void **state)
 	memcpy(bytes, &header, sizeof(header));
 	memcpy(bytes + 16, "hello", 5);
 	for (unsigned int i = 0; i < sizeof(bytes); i++) {
-		assert_int_equal(wire_receive(ends.a, &message, 0, NULL), -EAGAIN);
+		assert_int_equal(weir_wire_receive(ends.a, &message, 0, NULL), -EAGAIN);
 		send_raw(ends.raw, bytes + i, 1, i == 16);
 	}
-	assert_int_equal(wire_receive(ends.a, &message, 0, NULL), 0);
+	assert_int_equal(weir_wire_receive(ends.a, &message, 0, NULL), 0);
 	assert_memory_equal(message.payload, "hello", 5);
 	assert_int_equal(message.nr_fds, 1);
-	wire_message_release(&message);
+	weir_wire_message_release(&message);
 	close_ends(&ends);
 }
 
@@ -221,17 +221,17 @@ static void test_time_out_keeps_part(void **state)
 	int fd = -1;
 
 	(void)state;
-	assert_int_equal(wire_receive(ends.a, &message, 20, &err), -ETIMEDOUT);
+	assert_int_equal(weir_wire_receive(ends.a, &message, 20, &err), -ETIMEDOUT);
 	assert_true(weir_now_ns() - start >= 20000000u);
 	send_raw(ends.raw, &header, sizeof(header), 2);
-	assert_int_equal(wire_receive(ends.a, &message, 20, &err), -ETIMEDOUT);
+	assert_int_equal(weir_wire_receive(ends.a, &message, 20, &err), -ETIMEDOUT);
 	assert_non_null(strstr(err.text, "complete"));
-	assert_int_equal(wire_release_socket(ends.a, &fd), -EBUSY);
+	assert_int_equal(weir_wire_release_socket(ends.a, &fd), -EBUSY);
 	send_raw(ends.raw, "1234", 4, 0);
-	assert_int_equal(wire_receive(ends.a, &message, 20, &err), 0);
+	assert_int_equal(weir_wire_receive(ends.a, &message, 20, &err), 0);
 	assert_int_equal(message.nr_fds, 2);
-	wire_message_release(&message);
-	assert_int_equal(wire_release_socket(ends.a, &fd), 0);
+	weir_wire_message_release(&message);
+	assert_int_equal(weir_wire_release_socket(ends.a, &fd), 0);
 	assert_true(fcntl(fd, F_GETFD) >= 0);
 	close(fd);
 	close(ends.raw);
@@ -246,16 +246,16 @@ static void impossible_size(bool memory, uint32_t bytes)
 	int fd = eventfd(0, 0);
 
 	if (memory) {
-		assert_int_equal(wire_inject(ends.a, &header, sizeof(header), &fd, 1), 0);
+		assert_int_equal(weir_wire_inject(ends.a, &header, sizeof(header), &fd, 1), 0);
 	} else {
 		send_raw(ends.raw, &header, sizeof(header), 1);
 		close(fd);
 	}
-	assert_int_equal(wire_receive(ends.a, &message, 50, &err), -EPROTO);
+	assert_int_equal(weir_wire_receive(ends.a, &message, 50, &err), -EPROTO);
 	assert_int_equal(err.code, -EPROTO);
 	assert_int_equal(message.nr_fds, 0);
-	assert_int_equal(wire_receive(ends.a, &message, 50, &err), -EPROTO);
-	assert_int_equal(wire_send(ends.a, &header, NULL, 0, NULL, 0, 50, &err), -EPROTO);
+	assert_int_equal(weir_wire_receive(ends.a, &message, 50, &err), -EPROTO);
+	assert_int_equal(weir_wire_send(ends.a, &header, NULL, 0, NULL, 0, 50, &err), -EPROTO);
 	/* What it brought was closed, once: a descriptor of that number is somebody else's now. */
 	fd = eventfd(0, 0);
 	close_ends(&ends);
@@ -285,27 +285,28 @@ static void test_too_many_descriptors(void **state)
 	(void)state;
 	ends = open_raw(); /* in one go: the kernel cuts the control message */
 	send_raw(ends.raw, &header, sizeof(header), WIRE_MAX_FDS + 1);
-	assert_int_equal(wire_receive(ends.a, &message, 50, NULL), -EPROTO);
+	assert_int_equal(weir_wire_receive(ends.a, &message, 50, NULL), -EPROTO);
 	close_ends(&ends);
 
 	ends = open_raw(); /* as many as allowed, and one more with a later byte */
 	send_raw(ends.raw, &longer, sizeof(longer), WIRE_MAX_FDS);
 	send_raw(ends.raw, "a", 1, 1);
-	assert_int_equal(wire_receive(ends.a, &message, 50, NULL), -EPROTO);
+	assert_int_equal(weir_wire_receive(ends.a, &message, 50, NULL), -EPROTO);
 	close_ends(&ends);
 
 	ends = open_ends(true);
 	for (int i = 0; i < WIRE_MAX_FDS + 1; i++)
 		fds[i] = eventfd(0, 0);
-	assert_int_equal(wire_inject(ends.a, &header, sizeof(header), fds, WIRE_MAX_FDS + 1), 0);
-	assert_int_equal(wire_receive(ends.a, &message, 50, NULL), -EPROTO);
+	assert_int_equal(weir_wire_inject(ends.a, &header, sizeof(header), fds, WIRE_MAX_FDS + 1),
+			 0);
+	assert_int_equal(weir_wire_receive(ends.a, &message, 50, NULL), -EPROTO);
 	close_ends(&ends);
 
 	ends = open_raw(); /* exactly the limit is fine */
 	send_raw(ends.raw, &header, sizeof(header), WIRE_MAX_FDS);
-	assert_int_equal(wire_receive(ends.a, &message, 50, NULL), 0);
+	assert_int_equal(weir_wire_receive(ends.a, &message, 50, NULL), 0);
 	assert_int_equal(message.nr_fds, WIRE_MAX_FDS);
-	wire_message_release(&message);
+	weir_wire_message_release(&message);
 	close_ends(&ends);
 }
 
@@ -325,7 +326,7 @@ static void test_no_descriptor_left(void **state)
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
 	tight = (struct rlimit){ (rlim_t)probe + 2, old.rlim_max };
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
-	ret = wire_receive(ends.a, &message, 50, NULL);
+	ret = weir_wire_receive(ends.a, &message, 50, NULL);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 	assert_int_equal(ret, -EPROTO);
 	close_ends(&ends);
@@ -341,13 +342,14 @@ static void test_peer_gone(void **state)
 	(void)state;
 	for (int memory = 0; memory < 2; memory++) {
 		ends = open_ends(memory);
-		assert_int_equal(wire_send(ends.b, &header, NULL, 0, NULL, 0, 50, NULL), 0);
-		wire_close(ends.b);
+		assert_int_equal(weir_wire_send(ends.b, &header, NULL, 0, NULL, 0, 50, NULL), 0);
+		weir_wire_close(ends.b);
 		ends.b = NULL;
-		assert_int_equal(wire_send(ends.a, &header, NULL, 0, NULL, 0, 50, &err), -EPIPE);
+		assert_int_equal(weir_wire_send(ends.a, &header, NULL, 0, NULL, 0, 50, &err),
+				 -EPIPE);
 		/* What it said last still arrives. */
-		assert_int_equal(wire_receive(ends.a, &message, 50, NULL), 0);
-		assert_int_equal(wire_receive(ends.a, &message, 50, &err), -ECONNRESET);
+		assert_int_equal(weir_wire_receive(ends.a, &message, 50, NULL), 0);
+		assert_int_equal(weir_wire_receive(ends.a, &message, 50, &err), -ECONNRESET);
 		close_ends(&ends);
 	}
 
@@ -356,7 +358,7 @@ static void test_peer_gone(void **state)
 	send_raw(ends.raw, &header, sizeof(header), 1);
 	close(ends.raw);
 	ends.raw = -1;
-	assert_int_equal(wire_receive(ends.a, &message, 50, &err), -ECONNRESET);
+	assert_int_equal(weir_wire_receive(ends.a, &message, 50, &err), -ECONNRESET);
 	assert_non_null(strstr(err.text, "middle"));
 	close_ends(&ends);
 }
@@ -372,15 +374,16 @@ static void test_limits_of_send(void **state)
 
 	(void)state;
 	assert_non_null(big);
-	assert_int_equal(wire_send(ends.a, &header, parts, 2, NULL, 0, 50, NULL), -EMSGSIZE);
+	assert_int_equal(weir_wire_send(ends.a, &header, parts, 2, NULL, 0, 50, NULL), -EMSGSIZE);
 	parts[1].iov_len = SIZE_MAX;
-	assert_int_equal(wire_send(ends.a, &header, parts, 2, NULL, 0, 50, NULL), -EMSGSIZE);
-	assert_int_equal(wire_send(ends.a, &header, parts, WIRE_MAX_PARTS + 1, NULL, 0, 50, NULL),
+	assert_int_equal(weir_wire_send(ends.a, &header, parts, 2, NULL, 0, 50, NULL), -EMSGSIZE);
+	assert_int_equal(
+		weir_wire_send(ends.a, &header, parts, WIRE_MAX_PARTS + 1, NULL, 0, 50, NULL),
+		-EMSGSIZE);
+	assert_int_equal(weir_wire_send(ends.a, &header, NULL, 0, fds, WIRE_MAX_FDS + 1, 50, NULL),
 			 -EMSGSIZE);
-	assert_int_equal(wire_send(ends.a, &header, NULL, 0, fds, WIRE_MAX_FDS + 1, 50, NULL),
-			 -EMSGSIZE);
-	assert_int_equal(wire_send(ends.a, &header, parts, 1, NULL, 0, 50, NULL), 0);
-	assert_int_equal(wire_receive(ends.b, &message, 0, NULL), 0);
+	assert_int_equal(weir_wire_send(ends.a, &header, parts, 1, NULL, 0, 50, NULL), 0);
+	assert_int_equal(weir_wire_receive(ends.b, &message, 0, NULL), 0);
 	assert_int_equal(message.bytes, WIRE_MAX_BYTES - 16);
 	free(big);
 	close_ends(&ends);
@@ -399,9 +402,9 @@ static void test_send_time_out(void **state)
 	(void)state;
 	assert_non_null(big);
 	for (int i = 0; i < 8 && !ret; i++)
-		ret = wire_send(ends.a, &header, &part, 1, NULL, 0, 30, &err);
+		ret = weir_wire_send(ends.a, &header, &part, 1, NULL, 0, 30, &err);
 	assert_int_equal(ret, -ETIMEDOUT);
-	assert_int_equal(wire_send(ends.a, &header, NULL, 0, NULL, 0, 30, &err), -ETIMEDOUT);
+	assert_int_equal(weir_wire_send(ends.a, &header, NULL, 0, NULL, 0, 30, &err), -ETIMEDOUT);
 	free(big);
 	close_ends(&ends);
 }
@@ -413,10 +416,10 @@ static void *send_then_receive(void *wire)
 	char *big = calloc(1, 1 << 20);
 	struct iovec part = { big, 1 << 20 };
 	struct wire_message message;
-	int ret = wire_send(wire, &header, &part, 1, NULL, 0, 5000, NULL);
+	int ret = weir_wire_send(wire, &header, &part, 1, NULL, 0, 5000, NULL);
 
 	if (!ret)
-		ret = wire_receive(wire, &message, 5000, NULL);
+		ret = weir_wire_receive(wire, &message, 5000, NULL);
 	if (!ret && message.bytes != 1 << 20)
 		ret = -EBADMSG;
 	free(big);
@@ -448,10 +451,10 @@ static void answer(void *ctx)
 	struct wire_message message;
 
 	answerer->calls++;
-	if (wire_receive(answerer->wire, &message, 0, NULL))
+	if (weir_wire_receive(answerer->wire, &message, 0, NULL))
 		return;
 	message.header.flags = VFIO_USER_TYPE_REPLY;
-	wire_send(answerer->wire, &message.header, NULL, 0, NULL, 0, 0, NULL);
+	weir_wire_send(answerer->wire, &message.header, NULL, 0, NULL, 0, 0, NULL);
 }
 
 static void test_pump(void **state)
@@ -462,12 +465,12 @@ static void test_pump(void **state)
 	struct wire_message message;
 
 	(void)state;
-	wire_set_pump(ends.a, answer, &answerer);
-	assert_int_equal(wire_receive(ends.a, &message, 1000, NULL), -ETIMEDOUT);
+	weir_wire_set_pump(ends.a, answer, &answerer);
+	assert_int_equal(weir_wire_receive(ends.a, &message, 1000, NULL), -ETIMEDOUT);
 	assert_int_equal(answerer.calls, 1);
-	assert_int_equal(wire_receive(ends.a, &message, 0, NULL), -EAGAIN);
-	assert_int_equal(wire_send(ends.a, &header, NULL, 0, NULL, 0, 0, NULL), 0);
-	assert_int_equal(wire_receive(ends.a, &message, 1000, NULL), 0);
+	assert_int_equal(weir_wire_receive(ends.a, &message, 0, NULL), -EAGAIN);
+	assert_int_equal(weir_wire_send(ends.a, &header, NULL, 0, NULL, 0, 0, NULL), 0);
+	assert_int_equal(weir_wire_receive(ends.a, &message, 1000, NULL), 0);
 	assert_int_equal(message.header.id, 5);
 	assert_int_equal(message.header.flags, VFIO_USER_TYPE_REPLY);
 	close_ends(&ends);

@@ -96,7 +96,7 @@ static int map_area(struct weir_device *dev, unsigned int index, struct device_a
 			"%s: cannot map 0x%" PRIx64 " bytes at 0x%" PRIx64 " of region %u: %s",
 			dev->address, area->bytes, area->offset, index, strerror(-ret));
 	}
-	ret = fault_guard_add(base, area->bytes, &dev->gone, dev->kick_fd);
+	ret = weir_fault_guard_add(base, area->bytes, &dev->gone, dev->kick_fd);
 	if (ret) {
 		munmap(base, area->bytes);
 		return weir_error_set(err, ret, "%s: no memory to guard region %u", dev->address,
@@ -131,7 +131,7 @@ void regions_release(struct weir_device *dev)
 
 			if (!area->base)
 				continue;
-			fault_guard_remove(area->base, area->bytes);
+			weir_fault_guard_remove(area->base, area->bytes);
 			munmap(area->base, area->bytes);
 		}
 		if (region->fd >= 0 && !region->fd_lent)

@@ -44,7 +44,7 @@ void mapping_free(struct weir_mapping *mapping)
 {
 	if (owns_file(mapping)) {
 		if (mapping->addr) {
-			fault_guard_remove(mapping->addr, mapping_bytes(mapping));
+			weir_fault_guard_remove(mapping->addr, mapping_bytes(mapping));
 			munmap(mapping->addr, mapping_bytes(mapping));
 		}
 		if (mapping->fd >= 0)
@@ -146,7 +146,7 @@ int mapping_open_file(struct weir_mapping *mapping, int fd, uint64_t offset, uin
 	if (addr != MAP_FAILED) {
 		mapping->addr = addr;
 		/* The file is somebody else's: he can cut it off under us. */
-		ret = fault_guard_add(addr, bytes, &mapping->gone, -1);
+		ret = weir_fault_guard_add(addr, bytes, &mapping->gone, -1);
 		if (!ret)
 			return 0;
 		mapping->addr = NULL;

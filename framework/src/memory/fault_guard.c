@@ -146,7 +146,7 @@ static bool holds(const struct guarded *range, uintptr_t address)
 	return address - atomic_load(&range->base) < atomic_load(&range->bytes);
 }
 
-WEIR_EXPORT int fault_guard_add(void *base, size_t bytes, _Atomic int *gone, int wake)
+WEIR_EXPORT int weir_fault_guard_add(void *base, size_t bytes, _Atomic int *gone, int wake)
 {
 	struct guarded *range;
 
@@ -178,7 +178,7 @@ static bool end_live(struct guarded *range)
 	return false;
 }
 
-WEIR_EXPORT void fault_guard_remove(void *base, size_t bytes)
+WEIR_EXPORT void weir_fault_guard_remove(void *base, size_t bytes)
 {
 	struct walk walk = WALK_START;
 	struct guarded *range;

@@ -18,13 +18,13 @@
  * makes it 1 adds to the eventfd `wake`, unless that is -1. As many ranges as there is memory for.
  * Thread-safe. -EINVAL when base is not page aligned or bytes is 0, -ENOMEM.
  */
-int fault_guard_add(void *base, size_t bytes, _Atomic int *gone, int wake);
+int weir_fault_guard_add(void *base, size_t bytes, _Atomic int *gone, int wake);
 
 /*
  * Ends it, with the same values. When it returns no handler is at work on the range, in any thread,
  * and the range, its `gone` and its `wake` may be reused. The range must not be touched at the same
  * time; a range that was not added is ignored. Thread-safe.
  */
-void fault_guard_remove(void *base, size_t bytes);
+void weir_fault_guard_remove(void *base, size_t bytes);
 
 #endif

@@ -112,7 +112,7 @@ static int wait_reply(struct vfio_user_client *client, struct vfio_user_call *ca
 	for (;;) {
 		unsigned int left = client_ms_left(deadline);
 
-		ret = left ? wire_receive(client->wire, &message, left, err)
+		ret = left ? weir_wire_receive(client->wire, &message, left, err)
 			   : weir_error_set(err, -ETIMEDOUT, "no reply after %u ms",
 					    client->dev->timeout_ms);
 		if (ret)
@@ -120,18 +120,18 @@ static int wait_reply(struct vfio_user_client *client, struct vfio_user_call *ca
 		switch (message.header.flags & VFIO_USER_TYPE_MASK) {
 		case VFIO_USER_TYPE_REPLY:
 			ret = take_reply(call, id, &message, err);
-			wire_message_release(&message);
+			weir_wire_message_release(&message);
 			if (ret == -EPROTO)
 				client_fail(client, ret, "%s", err->text);
 			return ret ? weir_error_prefix(err, ret, "%s", client->dev->address) : 0;
 		case VFIO_USER_TYPE_COMMAND:
 			ret = client_answer(client, &message, err);
-			wire_message_release(&message);
+			weir_wire_message_release(&message);
 			if (ret)
 				return wire_failed(client, message.header.command, ret, err);
 			break;
 		default:
-			wire_message_release(&message);
+			weir_wire_message_release(&message);
 			client_fail(client, -EPROTO, "a message with flags 0x%x",
 				    message.header.flags);
 			return weir_error_set(err, -EPROTO, "%s: a message with flags 0x%x",
@@ -161,8 +161,8 @@ int client_call(struct vfio_user_client *client, struct vfio_user_call *call,
 	/* Not before: the calls of others are no fault of this one's answer. */
 	deadline = weir_now_ns() + (uint64_t)client->dev->timeout_ms * 1000000u;
 	header.id = client->next_id++;
-	ret = wire_send(client->wire, &header, call->parts, call->nr_parts, call->fds, call->nr_fds,
-			client->dev->timeout_ms, err);
+	ret = weir_wire_send(client->wire, &header, call->parts, call->nr_parts, call->fds,
+			     call->nr_fds, client->dev->timeout_ms, err);
 	ret = ret ? wire_failed(client, call->command, ret, err)
 		  : wait_reply(client, call, header.id, deadline, err);
 unlock:
@@ -181,7 +181,7 @@ void client_serve(struct vfio_user_client *client)
 	if (pthread_mutex_trylock(&client->lock))
 		return;
 	for (served = 0; served < SERVE_BURST && !device_is_gone(client->dev); served++) {
-		ret = wire_receive(client->wire, &message, 0, &err);
+		ret = weir_wire_receive(client->wire, &message, 0, &err);
 		if (ret == -EAGAIN)
 			break;
 		if (ret) {
@@ -199,7 +199,7 @@ void client_serve(struct vfio_user_client *client)
 				    message.header.id, message.header.command,
 				    message.header.flags);
 		}
-		wire_message_release(&message);
+		weir_wire_message_release(&message);
 	}
 	/* The rest may have been read already, where polling the socket does not see it. */
 	if (served == SERVE_BURST)

@@ -20,8 +20,8 @@ static int reply(struct vfio_user_client *client, const struct vfio_user_header 
 
 	if (command->flags & VFIO_USER_NO_REPLY)
 		return 0;
-	return wire_send(client->wire, &header, parts, error ? 0 : nr_parts, NULL, 0,
-			 client->dev->timeout_ms, err);
+	return weir_wire_send(client->wire, &header, parts, error ? 0 : nr_parts, NULL, 0,
+			      client->dev->timeout_ms, err);
 }
 
 /* Takes the request out of a message. -EINVAL when the message is not as long as it says. */

@@ -33,7 +33,7 @@ int client_new(struct weir_device *dev, struct wire *wire, struct vfio_user_clie
 	pthread_mutex_init(&c->lock, NULL);
 	c->dev = dev;
 	c->wire = wire;
-	c->socket = wire_fd(wire);
+	c->socket = weir_wire_fd(wire);
 	c->max_fds = VFIO_USER_DEFAULT_MAX_FDS;
 	c->max_transfer = VFIO_USER_DEFAULT_MAX_TRANSFER;
 	c->max_dma_maps = VFIO_USER_DEFAULT_MAX_DMA_MAPS;
@@ -44,7 +44,7 @@ int client_new(struct weir_device *dev, struct wire *wire, struct vfio_user_clie
 
 void client_free(struct vfio_user_client *client)
 {
-	wire_close(client->wire);
+	weir_wire_close(client->wire);
 	pthread_mutex_destroy(&client->lock);
 	free(client->scratch);
 	free(client);
@@ -62,7 +62,7 @@ static int client_of_socket(struct weir_device *dev, int fd, struct vfio_user_cl
 			    struct weir_error *err)
 {
 	struct wire *wire;
-	int ret = wire_from_socket(fd, &wire);
+	int ret = weir_wire_from_socket(fd, &wire);
 
 	if (ret)
 		return weir_error_set(err, ret, "%s: cannot use its socket: %s", dev->address,
@@ -70,7 +70,7 @@ static int client_of_socket(struct weir_device *dev, int fd, struct vfio_user_cl
 	ret = client_new(dev, wire, client);
 	if (!ret)
 		return 0;
-	wire_release_socket(wire, &fd);
+	weir_wire_release_socket(wire, &fd);
 	return weir_error_set(err, ret, "%s: no memory", dev->address);
 }
 
@@ -126,8 +126,8 @@ static void disconnect(struct vfio_user_client *client)
 		patience = CLOSE_PATIENCE_MS;
 	deadline = weir_now_ns() + (uint64_t)patience * 1000000u;
 	do {
-		ret = wire_receive(client->wire, &message, client_ms_left(deadline), NULL);
-		wire_message_release(&message);
+		ret = weir_wire_receive(client->wire, &message, client_ms_left(deadline), NULL);
+		weir_wire_message_release(&message);
 	} while (!ret);
 	if (ret == -ETIMEDOUT || ret == -EAGAIN)
 		weir_log_write(&client->dev->log, WEIR_LOG_WARN,
@@ -221,7 +221,7 @@ static int vfio_user_save(struct weir_device *dev, struct transport_state *state
 
 	if (pthread_mutex_trylock(&client->lock))
 		return weir_error_set(err, -EBUSY, "%s: a call waits for an answer", dev->address);
-	if (wire_pending(client->wire)) {
+	if (weir_wire_pending(client->wire)) {
 		ret = weir_error_set(err, -EBUSY, "%s: a message is arriving", dev->address);
 		goto unlock;
 	}

@@ -6,8 +6,8 @@
  * reaches into the next message and the descriptors that arrive always belong to the message at
  * hand.
  *
- * While wire_send() waits for room it reads ahead, one message at most: otherwise two sides that
- * each send a message larger than the socket's buffer would wait for each other.
+ * While weir_wire_send() waits for room it reads ahead, one message at most: otherwise two sides
+ * that each send a message larger than the socket's buffer would wait for each other.
  */
 #include "device/vfio_user/wire.h"
 
@@ -40,7 +40,7 @@ struct wire *wire_new(int fd)
 	return wire;
 }
 
-WEIR_EXPORT int wire_from_socket(int fd, struct wire **wire)
+WEIR_EXPORT int weir_wire_from_socket(int fd, struct wire **wire)
 {
 	int flags = fcntl(fd, F_GETFL);
 	struct wire *w;
@@ -61,7 +61,7 @@ static void close_incoming_fds(struct wire *wire)
 	wire->nr_fds = 0;
 }
 
-WEIR_EXPORT void wire_close(struct wire *wire)
+WEIR_EXPORT void weir_wire_close(struct wire *wire)
 {
 	if (!wire)
 		return;
@@ -75,17 +75,17 @@ WEIR_EXPORT void wire_close(struct wire *wire)
 	free(wire);
 }
 
-WEIR_EXPORT int wire_fd(const struct wire *wire)
+WEIR_EXPORT int weir_wire_fd(const struct wire *wire)
 {
 	return wire->fd;
 }
 
-WEIR_EXPORT bool wire_pending(const struct wire *wire)
+WEIR_EXPORT bool weir_wire_pending(const struct wire *wire)
 {
 	return wire->incoming.have;
 }
 
-WEIR_EXPORT int wire_release_socket(struct wire *wire, int *fd)
+WEIR_EXPORT int weir_wire_release_socket(struct wire *wire, int *fd)
 {
 	if (wire->fd < 0)
 		return -EOPNOTSUPP;
@@ -98,7 +98,7 @@ WEIR_EXPORT int wire_release_socket(struct wire *wire, int *fd)
 	return 0;
 }
 
-WEIR_EXPORT void wire_message_release(struct wire_message *message)
+WEIR_EXPORT void weir_wire_message_release(struct wire_message *message)
 {
 	for (unsigned int i = 0; i < message->nr_fds; i++) {
 		if (message->fds[i] >= 0)
@@ -293,8 +293,8 @@ static int already_broken(const struct wire *wire, struct weir_error *err)
 			      strerror(-wire->broken));
 }
 
-WEIR_EXPORT int wire_receive(struct wire *wire, struct wire_message *message,
-			     unsigned int timeout_ms, struct weir_error *err)
+WEIR_EXPORT int weir_wire_receive(struct wire *wire, struct wire_message *message,
+				  unsigned int timeout_ms, struct weir_error *err)
 {
 	uint64_t deadline = weir_now_ns() + (uint64_t)timeout_ms * 1000000u;
 	int ret;
@@ -414,9 +414,9 @@ static int socket_push(struct wire *wire, struct iovec *parts, unsigned int nr_p
 	return ret;
 }
 
-WEIR_EXPORT int wire_send(struct wire *wire, struct vfio_user_header *header,
-			  const struct iovec *parts, unsigned int nr_parts, const int *fds,
-			  unsigned int nr_fds, unsigned int timeout_ms, struct weir_error *err)
+WEIR_EXPORT int weir_wire_send(struct wire *wire, struct vfio_user_header *header,
+			       const struct iovec *parts, unsigned int nr_parts, const int *fds,
+			       unsigned int nr_fds, unsigned int timeout_ms, struct weir_error *err)
 {
 	struct iovec all[1 + WIRE_MAX_PARTS];
 	size_t bytes = HEADER_BYTES;

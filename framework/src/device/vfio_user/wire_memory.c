@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A wire in memory: each end has a queue of chunks that the other end, or wire_inject(), fills.
- * Everything above it, the assembly of messages included, is the same as over a socket.
+ * A wire in memory: each end has a queue of chunks that the other end, or weir_wire_inject(),
+ * fills. Everything above it, the assembly of messages included, is the same as over a socket.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -36,7 +36,7 @@ static void chunk_free(struct wire_chunk *chunk)
 	free(chunk);
 }
 
-WEIR_EXPORT int wire_pair(struct wire **a, struct wire **b)
+WEIR_EXPORT int weir_wire_pair(struct wire **a, struct wire **b)
 {
 	struct wire *one = wire_new(-1);
 	struct wire *two = wire_new(-1);
@@ -53,7 +53,7 @@ WEIR_EXPORT int wire_pair(struct wire **a, struct wire **b)
 	return 0;
 }
 
-WEIR_EXPORT void wire_set_pump(struct wire *wire, void (*pump)(void *ctx), void *ctx)
+WEIR_EXPORT void weir_wire_set_pump(struct wire *wire, void (*pump)(void *ctx), void *ctx)
 {
 	wire->pump = pump;
 	wire->pump_ctx = ctx;
@@ -127,8 +127,8 @@ int wire_memory_push(struct wire *wire, const struct iovec *parts, unsigned int 
 	return 0;
 }
 
-WEIR_EXPORT int wire_inject(struct wire *wire, const void *bytes, size_t nr_bytes, const int *fds,
-			    unsigned int nr_fds)
+WEIR_EXPORT int weir_wire_inject(struct wire *wire, const void *bytes, size_t nr_bytes,
+				 const int *fds, unsigned int nr_fds)
 {
 	struct wire_chunk *chunk;
 

@@ -33,7 +33,7 @@ struct wire {
 	int broken; /* the error after which the stream makes no sense any more, or 0 */
 
 	/* The message that is arriving, and the one that the caller looks at: apart, because
-	 * wire_send() reads ahead. */
+	 * weir_wire_send() reads ahead. */
 	struct wire_buffer incoming;
 	struct wire_buffer current;
 	bool complete; /* incoming is a whole message */
