@@ -608,6 +608,34 @@ static void the_limits_are_taken(void **state)
 	igb_fixture_stop(&f);
 }
 
+/* A packet of as many frames as the port says fits into its ring, whatever that has room for. */
+static void the_longest_chain_is_told(void **state)
+{
+	static const struct {
+		unsigned int entries, most;
+	} cases[] = { { 32, 30 }, { 64, 62 }, { 4096, 64 }, { 32, 30 } };
+	struct weir_frame frames[65];
+	struct weir_nic_info info;
+	struct igb_fixture f;
+
+	(void)state;
+	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		igb_fixture_start(&f, cases[i].entries, 0, false);
+		weir_nic_info(&f.igb.nic, &info);
+		assert_int_equal(info.max_packet_frames, cases[i].most);
+		for (unsigned int k = 0; k <= cases[i].most; k++) {
+			frames[k] = plain(k);
+			frames[k].len = 17;
+			frames[k].flags = k < cases[i].most ? WEIR_FRAME_MORE : 0;
+		}
+		assert_int_equal(weir_nic_tx(f.txq, frames, cases[i].most + 1), -EINVAL);
+		frames[cases[i].most - 1].flags = 0;
+		assert_int_equal(weir_nic_tx(f.txq, frames, cases[i].most), cases[i].most);
+		igb_fixture_quiesce(&f);
+		igb_fixture_stop(&f);
+	}
+}
+
 /* Each of them, between two good ones, comes back as unsent and does not reach the device. */
 static void malformed_packets_come_back(void **state)
 {
@@ -879,6 +907,7 @@ int main(void)
 		cmocka_unit_test(packets_of_several_frames_are_sent_whole),
 		cmocka_unit_test(offloads_are_described),
 		cmocka_unit_test(the_limits_are_taken),
+		cmocka_unit_test(the_longest_chain_is_told),
 		cmocka_unit_test(malformed_packets_come_back),
 		cmocka_unit_test(a_stop_gives_everything_back),
 		cmocka_unit_test(a_drain_that_has_begun_goes_on),

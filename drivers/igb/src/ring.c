@@ -81,6 +81,7 @@ static struct igb_txq *txq_create(struct weir_nic *nic, unsigned int index)
 	/* The largest packet, with its context, fits into an empty ring. */
 	q->max_frames = q->entries - 2 < IGB_MAX_PACKET_FRAMES ? q->entries - 2
 							       : IGB_MAX_PACKET_FRAMES;
+	nic->info.max_packet_frames = q->max_frames;
 	q->tail_register = weir_device_bar(nic->dev, 0, IGB_TX_QUEUE(index) + IGB_TAIL, 4);
 	q->ring = ring_alloc(nic, q->entries);
 	q->cookies = zeroed(q->entries * sizeof(*q->cookies));

@@ -294,8 +294,8 @@ struct weir_nic_info {
 	uint32_t min_mtu; /**< bytes */
 	uint32_t max_mtu; /**< bytes */
 	uint32_t max_frame_bytes; /**< of one frame that is to be sent */
-	uint32_t max_packet_frames; /**< frames of one packet that is to be sent; fewer with a
-				       transmit ring that has room for fewer */
+	uint32_t max_packet_frames; /**< frames of one packet that is to be sent; once the port is
+				       configured, as many as its transmit rings have room for */
 	uint32_t max_tso_bytes; /**< payload of one packet with WEIR_FRAME_TSO */
 	uint32_t rx_buffer_multiple; /**< weir_nic_config::rx_buffer_bytes is a multiple of it */
 	uint32_t max_rx_buffer_bytes; /**< of a frame for receiving */
