@@ -30,7 +30,7 @@ class Basics(Case):
         text = self.succeed("help").decode()
         self.assertEqual(text, self.succeed("--help").decode())
         commands = re.findall(r"^  ([a-z0-9]+(?: [a-z0-9]+)?)  +\S", text, re.M)
-        self.assertEqual(len(commands), 16, text)
+        self.assertEqual(len(commands), 18, text)
         for command in commands:
             words = command.split()
             text = self.succeed(*words, "--help").decode()
