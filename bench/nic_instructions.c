@@ -3,7 +3,7 @@
  * Instructions per packet of the network drivers' data path, counted in the shared library as it
  * was built, on two emulated controllers in another process that are wired to each other: posted,
  * received, sent and done. The checks of what caller and device say are in them; that they work is
- * what test_igb_rings and test_net_faults are for.
+ * what test_igb_receive, test_igb_send and test_net_faults are for.
  */
 #include <errno.h>
 #include <jansson.h>
