@@ -7,6 +7,10 @@
  * its memory let to decode for as long as it takes, whatever the user has set. This is not left to
  * the next interrupt, as the kernel would by itself: then it would be too late. A vector that is
  * masked keeps one interrupt that comes in the meantime.
+ *
+ * When an interrupt is freed, the kernel clears its message, whose address is 0 from then on. A
+ * vector of MSI-X is masked before; one of MSI mostly cannot be, and a device that uses it would
+ * write into what its user has at address 0. So these are kept until MSI is off.
  */
 #include <linux/interrupt.h>
 #include <linux/irq.h>
@@ -16,9 +20,13 @@
 #include "compat/compat.h"
 #include "pci/private.h"
 
-static irqreturn_t handle_msi(int irq, void *data)
+static irqreturn_t handle_vector(int irq, void *data)
 {
-	weir_compat_eventfd_signal(data);
+	struct weir_pci_vector *vector = data;
+	struct eventfd_ctx *trigger = READ_ONCE(vector->trigger);
+
+	if (trigger)
+		weir_compat_eventfd_signal(trigger);
 	return IRQ_HANDLED;
 }
 
@@ -87,8 +95,8 @@ static int linux_irq(struct weir_pci *pci, unsigned int index)
 	return weir_compat_msix_alloc_at(pci->pdev, index);
 }
 
-/* The vectors are in reach. Takes the eventfd over, if it succeeds. */
-static int connect(struct weir_pci *pci, unsigned int index, struct eventfd_ctx *trigger)
+/* The vectors are in reach. */
+static int request_vector(struct weir_pci *pci, unsigned int index)
 {
 	bool msix = pci->irq_index == VFIO_PCI_MSIX_IRQ_INDEX;
 	struct weir_pci_vector *vector = &pci->vectors[index];
@@ -109,28 +117,82 @@ static int connect(struct weir_pci *pci, unsigned int index, struct eventfd_ctx 
 	}
 	/* disable_irq() masks in the device, at once; free_irq() forgets the flag. */
 	irq_set_status_flags(irq, IRQ_DISABLE_UNLAZY);
-	rc = request_irq(irq, handle_msi, 0, vector->name, trigger);
+	rc = request_irq(irq, handle_vector, 0, vector->name, vector);
 	if (rc) {
 		irq_clear_status_flags(irq, IRQ_DISABLE_UNLAZY);
 		kfree(vector->name);
 		return rc;
 	}
-	vector->trigger = trigger;
-	vector->masked = false;
 	vector->irq = irq;
 	return 0;
 }
 
-/* The vectors are in reach. */
-static void disconnect(struct weir_pci_vector *vector)
+/* The vectors are in reach. Nobody listens any more. */
+static void free_vector(struct weir_pci_vector *vector)
 {
 	if (!vector->irq)
 		return;
-	free_irq(vector->irq, vector->trigger);
+	free_irq(vector->irq, vector);
 	kfree(vector->name);
-	eventfd_ctx_put(vector->trigger);
 	vector->irq = 0;
-	vector->trigger = NULL;
+}
+
+/* The vectors are in reach. */
+static void set_masked(struct weir_pci_vector *vector, bool masked)
+{
+	if (!vector->irq || vector->masked == masked)
+		return;
+	vector->masked = masked;
+	if (masked)
+		disable_irq(vector->irq);
+	else
+		enable_irq(vector->irq);
+}
+
+/* The vectors are in reach. Takes the eventfd over, if it succeeds. */
+static int connect(struct weir_pci *pci, unsigned int index, struct eventfd_ctx *trigger)
+{
+	struct weir_pci_vector *vector = &pci->vectors[index];
+	int rc = 0;
+
+	/* For whatever comes as soon as it can. */
+	WRITE_ONCE(vector->trigger, trigger);
+	if (!vector->irq)
+		rc = request_vector(pci, index);
+	if (rc)
+		vector->trigger = NULL;
+	return rc;
+}
+
+/* The vectors are in reach. */
+static void disconnect(struct weir_pci *pci, struct weir_pci_vector *vector)
+{
+	struct eventfd_ctx *trigger = vector->trigger;
+
+	if (!trigger)
+		return;
+	WRITE_ONCE(vector->trigger, NULL);
+	if (pci->irq_index == VFIO_PCI_MSIX_IRQ_INDEX) {
+		free_vector(vector);
+		vector->masked = false;
+	} else {
+		/* What was kept comes now, and is nobody's. */
+		set_masked(vector, false);
+		synchronize_irq(vector->irq);
+	}
+	eventfd_ctx_put(trigger);
+}
+
+/* Before messages are cleared that cannot be masked. */
+static void stop_messages(struct weir_pci *pci)
+{
+	unsigned int at = pci->pdev->msi_cap + PCI_MSI_FLAGS;
+	u16 flags;
+
+	if (pci->irq_index != VFIO_PCI_MSI_IRQ_INDEX)
+		return;
+	pci_read_config_word(pci->pdev, at, &flags);
+	pci_write_config_word(pci->pdev, at, flags & ~PCI_MSI_FLAGS_ENABLE);
 }
 
 static void clear_irqfds(struct weir_pci_vector *vector)
@@ -147,8 +209,11 @@ void weir_pci_msi_disable(struct weir_pci *pci)
 	for (i = 0; i < pci->nr_vectors; i++)
 		clear_irqfds(&pci->vectors[i]);
 	reach_vectors(pci, &before);
-	for (i = 0; i < pci->nr_vectors; i++)
-		disconnect(&pci->vectors[i]);
+	stop_messages(pci);
+	for (i = 0; i < pci->nr_vectors; i++) {
+		disconnect(pci, &pci->vectors[i]);
+		free_vector(&pci->vectors[i]);
+	}
 	pci_free_irq_vectors(pci->pdev);
 	/* The PCI core has let INTx through again. */
 	weir_pci_intx_update(pci);
@@ -206,7 +271,7 @@ static int set_triggers(struct weir_pci *pci, u32 start, u32 count, struct event
 	}
 	reach_vectors(pci, &before);
 	for (i = 0; i < count && !rc; i++) {
-		disconnect(&vectors[i]);
+		disconnect(pci, &vectors[i]);
 		if (!triggers[i])
 			continue;
 		rc = connect(pci, start + i, triggers[i]);
@@ -215,7 +280,7 @@ static int set_triggers(struct weir_pci *pci, u32 start, u32 count, struct event
 	}
 	if (rc) {
 		for (i = 0; i < count; i++)
-			disconnect(&vectors[i]);
+			disconnect(pci, &vectors[i]);
 	}
 	leave_vectors(pci, &before);
 	if (rc) {
@@ -268,18 +333,6 @@ int weir_pci_msi_trigger(struct weir_pci *pci, const struct weir_pci_irq_request
 			weir_compat_eventfd_signal(vector->trigger);
 	}
 	return 0;
-}
-
-/* The vectors are in reach. */
-static void set_masked(struct weir_pci_vector *vector, bool masked)
-{
-	if (!vector->irq || vector->masked == masked)
-		return;
-	vector->masked = masked;
-	if (masked)
-		disable_irq(vector->irq);
-	else
-		enable_irq(vector->irq);
 }
 
 static void mask_action(struct weir_pci *pci, unsigned int index)

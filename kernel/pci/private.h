@@ -82,10 +82,11 @@ struct weir_pci_intx {
 
 /* Of MSI and MSI-X. irq and masked are also under memory_lock [10], for writing. */
 struct weir_pci_vector {
-	/* 0: nobody listens. */
+	/* 0: it was never listened to, or, of MSI-X, is not any more. */
 	int irq;
 	bool masked;
 	char *name;
+	/* NULL: nobody listens. Also read by the interrupt's handler. */
 	struct eventfd_ctx *trigger;
 	struct weir_pci_irqfd *mask, *unmask;
 };

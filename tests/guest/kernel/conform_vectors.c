@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "interrupts.h"
@@ -88,6 +89,38 @@ static void check_masked_message(void)
 	edu_write(bar, EDU_ACKNOWLEDGE, 1);
 }
 
+/* A message that nobody listens to goes nowhere: not into memory at address 0, either, which is
+ * that of a message that was cleared. */
+static void check_message_without_eventfd(void)
+{
+	struct session session = must_open(EDU, VFIO_TYPE1v2_IOMMU);
+	int32_t fd = must_eventfd(), none = -1;
+	unsigned char *memory = must_allocate(PAGE), was[PAGE];
+	void *bar;
+
+	memset(memory, 0xa5, PAGE);
+	memcpy(was, memory, PAGE);
+	must(map_dma(session.container, memory, 0, PAGE, READ_WRITE), "MAP_DMA at 0");
+	set_command(session.device, true, true);
+	bar = must_map_region(session.device, 0);
+	must(set_irqs(session.device, EVENTFD | TRIGGER, MSI, 0, 1, &fd), "MSI");
+	expect(set_irqs(session.device, EVENTFD | TRIGGER, MSI, 0, 1, &none), 0,
+	       "no eventfd for MSI any more");
+	edu_write(bar, EDU_RAISE, 1);
+	edu_write(bar, EDU_ACKNOWLEDGE, 1);
+	expect(signals(fd, QUIET_MS), 0, "what is raised then signals nothing");
+	check(memcmp(memory, was, PAGE) == 0, "nor does it write into memory");
+	expect(set_irqs(session.device, EVENTFD | TRIGGER, MSI, 0, 1, &fd), 0, "an eventfd again");
+	edu_write(bar, EDU_RAISE, 1);
+	expect(signals(fd, ARRIVES_MS), 1, "which is signalled");
+	edu_write(bar, EDU_ACKNOWLEDGE, 1);
+	expect(set_irqs(session.device, NONE | TRIGGER, MSI, 0, 0, NULL), 0, "MSI switched off");
+	memcpy(was, memory, PAGE);
+	edu_write(bar, EDU_RAISE, 1);
+	edu_write(bar, EDU_ACKNOWLEDGE, 1);
+	check(memcmp(memory, was, PAGE) == 0, "what is raised then writes nothing, either");
+}
+
 static void expect_asleep(int device)
 {
 	unsigned int at = capability(device, PCI_CAP_ID_PM) + PCI_PM_CTRL;
@@ -138,6 +171,7 @@ static void check_sleeping_vectors(void)
 static const struct conform_case cases[] = {
 	{ "masked vectors", check_masked_vectors },
 	{ "masked MSI", check_masked_message },
+	{ "MSI without an eventfd", check_message_without_eventfd },
 	{ "vectors of a device that sleeps", check_sleeping_vectors },
 };
 
